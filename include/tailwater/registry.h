@@ -1,0 +1,161 @@
+// Which connector types exist, how each is configured and how it is made.
+//
+// A connector is a folder with one public function, void Register…(Registry&), named in
+// connectors/connectors.cc. No static initializers: the linker, the tests and `tailwater validate
+// --list-connectors` agree on what is there.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "tailwater/config.h"
+#include "tailwater/log.h"
+#include "tailwater/metrics.h"
+#include "tailwater/sink.h"
+#include "tailwater/source.h"
+#include "tailwater/tables.h"
+
+namespace tailwater {
+
+struct SourceContext {
+  std::string pipeline;
+  std::string name;  // of the source; immutable identity
+  TableSelection tables;
+  std::string scratch_dir;  // for spooling; created by the engine, emptied at start
+  Logger logger;
+  Metrics& metrics;  // already labelled with pipeline and source
+};
+
+struct SinkContext {
+  std::string pipeline;
+  std::string name;  // of the sink; immutable identity
+  TableSelection tables;
+  Logger logger;
+  Metrics& metrics;  // already labelled with pipeline and sink
+};
+
+// A parsed configuration, type-erased: made by `parse` and understood by the other functions of the
+// same type.
+using ParsedConfig = std::shared_ptr<const void>;
+
+struct SourceType {
+  std::string type;
+  std::string summary;
+  OptionTable options;
+  std::function<ParsedConfig(const ConfigNode& section, Problems& problems)> parse;
+  std::function<Result<std::unique_ptr<Source>>(const ParsedConfig&, SourceContext)> create;
+  std::function<Result<std::unique_ptr<SourceTools>>(const ParsedConfig&, SourceContext)> tools;
+};
+
+enum class StartAt : uint8_t { kBeginning, kEnd };
+
+struct SinkType {
+  std::string type;
+  std::string summary;
+  OptionTable options;
+  OptionTable table_options;
+  StartAt default_start = StartAt::kBeginning;  // row sinks: the beginning; event sinks: the end
+  std::function<ParsedConfig(const ConfigNode& section, Problems& problems)> parse;
+  std::function<Result<std::unique_ptr<Sink>>(const ParsedConfig&, SinkContext)> create;
+};
+
+// What a connector states about a source; AddSource() erases the type.
+template <class Config>
+struct SourceDefinition {
+  std::string type;     // snake_case noun
+  std::string summary;  // one line
+  OptionTable options;
+  // Checks across fields. May be empty.
+  std::function<void(const Config&, const ConfigNode& section, Problems&)> validate;
+  std::function<Result<std::unique_ptr<Source>>(const Config&, SourceContext)> create;
+  std::function<Result<std::unique_ptr<SourceTools>>(const Config&, SourceContext)> tools;
+};
+
+template <class Config, class TableOptions = NoTableOptions>
+struct SinkDefinition {
+  std::string type;
+  std::string summary;
+  OptionTable options;
+  OptionTable table_options;  // of {match: …} entries
+  StartAt default_start = StartAt::kBeginning;
+  std::function<void(const Config&, const TableRules<TableOptions>&, const ConfigNode& section,
+                     Problems&)>
+      validate;
+  std::function<Result<std::unique_ptr<Sink>>(const Config&, TableRules<TableOptions>, SinkContext)>
+      create;
+};
+
+class Registry {
+ public:
+  template <class Config>
+  void AddSource(SourceDefinition<Config> definition);
+  template <class Config, class TableOptions>
+  void AddSink(SinkDefinition<Config, TableOptions> definition);
+
+  const SourceType* FindSource(std::string_view type) const;
+  const SinkType* FindSink(std::string_view type) const;
+  const std::map<std::string, SourceType, std::less<>>& sources() const { return sources_; }
+  const std::map<std::string, SinkType, std::less<>>& sinks() const { return sinks_; }
+
+ private:
+  std::map<std::string, SourceType, std::less<>> sources_;
+  std::map<std::string, SinkType, std::less<>> sinks_;
+};
+
+template <class Config>
+void Registry::AddSource(SourceDefinition<Config> definition) {
+  SourceType type{definition.type, definition.summary, definition.options, {}, {}, {}};
+  type.parse = [definition](const ConfigNode& section, Problems& problems) -> ParsedConfig {
+    auto config = std::make_shared<Config>();
+    ParseOptions(definition.options, section, {"type", "tables"}, config.get(), problems);
+    if (definition.validate) definition.validate(*config, section, problems);
+    return config;
+  };
+  type.create = [create = definition.create](const ParsedConfig& config, SourceContext context) {
+    return create(*static_cast<const Config*>(config.get()), std::move(context));
+  };
+  type.tools = [tools = definition.tools](const ParsedConfig& config, SourceContext context) {
+    return tools(*static_cast<const Config*>(config.get()), std::move(context));
+  };
+  sources_.insert_or_assign(definition.type, std::move(type));
+}
+
+template <class Config, class TableOptions>
+void Registry::AddSink(SinkDefinition<Config, TableOptions> definition) {
+  struct Parsed {
+    Config config;
+    TableRules<TableOptions> tables;
+  };
+  SinkType type{definition.type,
+                definition.summary,
+                definition.options,
+                definition.table_options,
+                definition.default_start,
+                {},
+                {}};
+  type.parse = [definition](const ConfigNode& section, Problems& problems) -> ParsedConfig {
+    auto parsed = std::make_shared<Parsed>();
+    ParseOptions(definition.options, section, {"type", "tables", "start"}, &parsed->config,
+                 problems);
+    parsed->tables.selection = TableSelection::Parse(section.Find("tables"), problems);
+    for (const TableEntry& entry : parsed->tables.selection.entries()) {
+      TableOptions& options = parsed->tables.options.emplace_back();
+      if (entry.options.kind == ConfigNode::Kind::kMap) {
+        ParseOptions(definition.table_options, entry.options, {"match", "exclude"}, &options,
+                     problems);
+      }
+    }
+    if (definition.validate) definition.validate(parsed->config, parsed->tables, section, problems);
+    return parsed;
+  };
+  type.create = [create = definition.create](const ParsedConfig& config, SinkContext context) {
+    const auto* parsed = static_cast<const Parsed*>(config.get());
+    return create(parsed->config, parsed->tables, std::move(context));
+  };
+  sinks_.insert_or_assign(definition.type, std::move(type));
+}
+
+}  // namespace tailwater

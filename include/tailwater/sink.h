@@ -1,0 +1,137 @@
+// The contracts of a sink connector.
+//
+// A sink gets batches of changes of its tables, in partition order, and answers with one verdict
+// per change. It cannot move an offset; the engine's runner commits the contiguous prefix of final
+// verdicts per partition. Delivery is at least once: a sink states the mechanism that makes a
+// repeated or late change harmless (Change::version, compared with >=). Threads: every call comes
+// from the sink's one thread. Exceptions end the sink, never the process.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tailwater/change.h"
+#include "tailwater/result.h"
+
+namespace tailwater {
+
+struct Verdict {
+  enum class Kind : uint8_t {
+    kNone,        // never a legal answer: the sink forgot this change
+    kApplied,     // durable in the target (for a transactional sink: once Commit() succeeds)
+    kSuperseded,  // the target holds something newer, or the same
+    kRejected,    // can never succeed: becomes a dead letter
+    kRetry,       // not now: this change and, for its key, all that follow come again
+  };
+  Kind kind = Kind::kNone;
+  std::string_view code;  // kRejected, kRetry: static, snake_case: metric label and runbook heading
+  std::string reason;     // kRejected, kRetry: for people, without row values
+  std::chrono::milliseconds after{0};  // kRetry: not before; 0 = the runner's backoff
+
+  static Verdict Applied() { return {Kind::kApplied, {}, {}, {}}; }
+  static Verdict Superseded() { return {Kind::kSuperseded, {}, {}, {}}; }
+  static Verdict Rejected(std::string_view code, std::string reason) {
+    return {Kind::kRejected, code, std::move(reason), {}};
+  }
+  static Verdict Retry(std::string_view code, std::string reason,
+                       std::chrono::milliseconds after = {}) {
+    return {Kind::kRetry, code, std::move(reason), after};
+  }
+  bool final() const {
+    return kind == Kind::kApplied || kind == Kind::kSuperseded || kind == Kind::kRejected;
+  }
+};
+
+// A partial row whose base the sink does not hold: kept as one entry per key, never counts against
+// the threshold, and is cleared by that key's next whole row.
+inline constexpr std::string_view kBaseMissing = "base_missing";
+
+// One change as a sink gets it.
+struct Delivery {
+  const Change* change = nullptr;
+  std::string_view key;    // record key: canonical bytes of (source, table, key columns)
+  std::string_view value;  // the record's wire bytes
+  int32_t partition = 0;
+  int64_t offset = 0;
+  bool replay = false;  // below the sink's highest offset at its last rewind
+};
+
+// Valid during Write() and, for a transactional sink, until Commit() or Rollback().
+struct DeliveryBatch {
+  std::span<const Delivery> deliveries;  // in offset order within each partition
+};
+
+// Next offset to read, per partition.
+using Offsets = std::map<int32_t, int64_t>;
+
+// Remove the rows of one table that are older than a version: TRUNCATE, or the end of a
+// re-snapshot. Idempotent.
+struct SweepRequest {
+  std::string_view source;
+  std::string_view table;
+  int64_t version = 0;  // rows with a strictly smaller version go
+  bool truncate = false;
+};
+
+class TransactionalSink;
+
+class Sink {
+ public:
+  virtual ~Sink() = default;
+
+  // Connects and prepares; called again, with backoff, until it succeeds. kNeedsOperator and kRetry
+  // are probed again.
+  virtual Status Open() = 0;
+
+  // Applies the batch and answers with one verdict per delivery, in order. An error instead of
+  // verdicts concerns the target as a whole: nothing of the batch counts as applied, the whole
+  // batch comes again after a backoff. Schema and frontier records come too, for sinks that care;
+  // others answer kApplied. A kTruncate record comes through Sweep() unless
+  // wants_truncate_events(). After a kRetry nothing further of that key may be applied in this
+  // batch: answer kRetry for it too, the runner brings all of them again in order.
+  virtual Result<std::vector<Verdict>> Write(const DeliveryBatch& batch) = 0;
+
+  virtual Status Sweep(const SweepRequest& request) = 0;
+
+  // Event sinks get TRUNCATE as a delivery, in every partition's order, and no Sweep(). Default: a
+  // mirror.
+  virtual bool wants_truncate_events() const { return false; }
+
+  // Non-null for a sink that keeps the offsets itself, in the same transaction as the data.
+  virtual TransactionalSink* transactional() { return nullptr; }
+};
+
+// The result of a commit that compares the stored offsets first.
+enum class CommitOutcome : uint8_t {
+  kCommitted,
+  kLost,  // another writer moved the offsets: nothing was written; read StoredOffsets() and seek
+};
+
+// A sink whose Write() leaves its transaction open. The runner makes dead letters durable in
+// between, then calls Commit(); any retry verdict makes it call Rollback(), and the whole batch
+// comes again. Sweep() runs inside the open transaction too.
+class TransactionalSink {
+ public:
+  virtual ~TransactionalSink() = default;
+
+  // What the target holds: (log id, offsets, high-water mark). An empty log id: nothing was ever
+  // committed.
+  struct Stored {
+    std::string log_id;
+    Offsets offsets;
+  };
+  virtual Result<Stored> StoredOffsets() = 0;
+
+  // Stores `next` if the target still holds `expected`, and ends the transaction. Also without a
+  // Write() before it.
+  virtual Result<CommitOutcome> Commit(std::string_view log_id, const Offsets& expected,
+                                       const Offsets& next) = 0;
+  virtual void Rollback() = 0;
+};
+
+}  // namespace tailwater
