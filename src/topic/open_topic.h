@@ -1,0 +1,17 @@
+// Makes the topic that a pipeline's configuration names.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "config/pipeline_config.h"
+#include "tailwater/result.h"
+#include "topic/topic.h"
+
+namespace tailwater {
+
+// Touches nothing on disk or network yet: handles do. kFatal "topic_type_unknown" for a type that
+// LoadConfig() would have refused.
+Result<std::unique_ptr<Topic>> OpenTopic(const TopicConfig& config, const std::string& pipeline);
+
+}  // namespace tailwater

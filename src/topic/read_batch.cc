@@ -1,0 +1,34 @@
+#include <mutex>
+
+#include "codec/codec.h"
+#include "topic/topic.h"
+
+namespace tailwater {
+
+struct ReadBatch::Decoded {
+  std::once_flag once;
+  ChangeBatch batch;
+  Status status;
+};
+
+ReadBatch::ReadBatch() : decoded_(std::make_unique<Decoded>()) {}
+ReadBatch::~ReadBatch() = default;
+
+Result<std::span<const Change>> ReadBatch::Changes() const {
+  std::call_once(decoded_->once, [this] {
+    Decoder decoder;
+    for (const Record& record : records) {
+      decoded_->status = decoder.Decode(record.value, decoded_->batch);
+      if (!decoded_->status) {
+        decoded_->status = std::move(decoded_->status.error())
+                               .Within("partition " + std::to_string(partition) + ", offset " +
+                                       std::to_string(record.offset));
+        return;
+      }
+    }
+  });
+  if (!decoded_->status) return decoded_->status.error();
+  return decoded_->batch.changes();
+}
+
+}  // namespace tailwater
