@@ -1,0 +1,293 @@
+#include "pipeline/capture.h"
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+#include <stop_token>
+#include <thread>
+#include <utility>
+
+#include "pipeline/source_runner.h"
+#include "pipeline/topic_gate.h"
+#include "support/text.h"
+#include "tailwater/log.h"
+#include "util/mutex.h"
+#include "util/thread_name.h"
+
+namespace tailwater {
+namespace {
+
+constexpr std::chrono::seconds kLongestWait{60};
+
+}  // namespace
+
+std::string_view CapturePhaseName(CapturePhase phase) {
+  switch (phase) {
+    case CapturePhase::kStarting:
+      return "starting";
+    case CapturePhase::kStandby:
+      return "standby";
+    case CapturePhase::kRunning:
+      return "running";
+    case CapturePhase::kRetrying:
+      return "retrying";
+    case CapturePhase::kNeedsOperator:
+      return "needs_operator";
+    case CapturePhase::kFailed:
+      return "failed";
+    case CapturePhase::kStopping:
+      return "stopping";
+    case CapturePhase::kStopped:
+      return "stopped";
+  }
+  return "unknown";
+}
+
+class Capture::Impl {
+ public:
+  Impl(Topic& topic, std::vector<CaptureSource> sources, Metrics& metrics, const Clock& clock,
+       CaptureOptions options)
+      : topic_(topic),
+        metrics_(metrics),
+        clock_(clock),
+        options_(options),
+        logger_(options.log_prefix + "capture"),
+        queue_bytes_(metrics.GetGauge("tailwater_producer_queue_bytes",
+                                      "Bytes handed to the topic and not durable yet.")) {
+    for (CaptureSource& source : sources) {
+      runners_.push_back(
+          std::make_unique<SourceRunner>(std::move(source), options_, clock_, [this] { Wake(); }));
+    }
+    MutexLock lock(mutex_);
+    status_.since_micros = clock_.UnixMicros();
+  }
+
+  void Start() {
+    MutexLock lock(mutex_);
+    if (started_ || stop_.stop_requested()) return;
+    started_ = true;
+    thread_ = std::jthread([this] {
+      NameThread("tw-capture");
+      Main();
+    });
+  }
+
+  void RequestStop() {
+    bool second = false;
+    {
+      MutexLock lock(mutex_);
+      second = std::exchange(stop_asked_, true);
+      if (!second && started_ && !finished_) {
+        status_.phase = CapturePhase::kStopping;
+        status_.since_micros = clock_.UnixMicros();
+      }
+    }
+    stop_.request_stop();
+    if (second) give_up_.request_stop();
+    changed_.NotifyAll();
+  }
+
+  void Stop(std::chrono::milliseconds drain) {
+    RequestStop();
+    const auto deadline = std::chrono::steady_clock::now() + drain;
+    {
+      MutexLock lock(mutex_);
+      while (started_ && !finished_ && std::chrono::steady_clock::now() < deadline) {
+        changed_.WaitUntil(mutex_, deadline);
+      }
+      if (!started_) return;
+    }
+    RequestStop();
+    MutexLock lock(join_mutex_);
+    if (thread_.joinable()) thread_.join();
+  }
+
+  CaptureStatus GetStatus() const {
+    CaptureStatus status;
+    {
+      MutexLock lock(mutex_);
+      status = status_;
+    }
+    for (const auto& runner : runners_) {
+      status.sources.push_back(runner->GetStatus());
+      status.queued_bytes += status.sources.back().in_flight_bytes;
+    }
+    return status;
+  }
+
+  void PublishMetrics() {
+    for (const auto& runner : runners_) runner->UpdateGauges();
+    const CaptureStatus status = GetStatus();
+    if (status.phase == CapturePhase::kRunning || status.phase == CapturePhase::kStopping) {
+      queue_bytes_.Set(static_cast<double>(status.queued_bytes));
+    } else {
+      queue_bytes_.Clear();
+    }
+  }
+
+ private:
+  void Main() {
+    try {
+      if (OpenTopic()) RunSources();
+    } catch (const std::exception& exception) {
+      Halt({Disposition::kFatal, "internal_error",
+            fmt::format("exception in capture: {}; please report it", exception.what())});
+    }
+    stop_.request_stop();  // after an exception nobody else did
+    for (const auto& runner : runners_) runner->Join();
+    CloseTopic();
+    MutexLock lock(mutex_);
+    finished_ = true;
+    if (status_.phase != CapturePhase::kFailed) Enter(CapturePhase::kStopped);
+    changed_.NotifyAll();
+  }
+
+  void Enter(CapturePhase phase) TW_REQUIRES(mutex_) {
+    if (stop_asked_ && phase != CapturePhase::kStopped) return;  // "stopping" until it is over
+    status_.phase = phase;
+    status_.since_micros = clock_.UnixMicros();
+    status_.code.clear();
+    status_.message.clear();
+    status_.lease_holder.clear();
+  }
+
+  void Report(CapturePhase phase, const Error& error) {
+    metrics_
+        .GetCounter("tailwater_errors_total",
+                    "Errors by component, code and what is done about them.",
+                    {{"component", "topic"},
+                     {"code", std::string(error.code)},
+                     {"disposition", std::string(DispositionName(error.disposition))}})
+        .Add();
+    MutexLock lock(mutex_);
+    Enter(phase);
+    status_.code = error.code;
+    status_.message = error.message;
+  }
+
+  void Halt(const Error& error) {
+    Report(CapturePhase::kFailed, error);
+    logger_.Error("capture halted", {{"code", error.code}, {"message", error.message}});
+    MutexLock lock(mutex_);
+    status_.phase = CapturePhase::kFailed;
+  }
+
+  // Takes the lease and loads nothing yet; false if stopped or halted before.
+  bool OpenTopic() {
+    Backoff backoff(options_.backoff);
+    const std::stop_token stop = stop_.get_token();
+    while (!stop.stop_requested()) {
+      {
+        MutexLock lock(mutex_);
+        if (backoff.attempts() == 0) Enter(CapturePhase::kStarting);
+      }
+      Result<std::unique_ptr<TopicWriter>> writer =
+          topic_.OpenWriter(stop, [this](std::string holder) {
+            logger_.Info("standing by", {{"holder", holder}});
+            MutexLock lock(mutex_);
+            Enter(CapturePhase::kStandby);
+            status_.lease_holder = std::move(holder);
+          });
+      if (writer) {
+        gate_ = std::make_unique<TopicGate>(*std::move(writer));
+        MutexLock lock(mutex_);
+        Enter(CapturePhase::kRunning);
+        status_.log_id = gate_->writer().log_id();
+        return true;
+      }
+      const Error& error = writer.error();
+      switch (error.disposition) {
+        case Disposition::kCancelled:
+          if (stop.stop_requested()) return false;
+          [[fallthrough]];
+        case Disposition::kRetry:
+        case Disposition::kNeedsOperator: {
+          const std::chrono::milliseconds delay = backoff.Next(error.disposition);
+          Report(error.disposition == Disposition::kNeedsOperator ? CapturePhase::kNeedsOperator
+                                                                  : CapturePhase::kRetrying,
+                 error);
+          logger_.Warn(
+              "topic cannot be opened",
+              {{"code", error.code}, {"message", error.message}, {"retry_in_ms", delay.count()}});
+          WaitUnlessStopped(delay, stop);
+          break;
+        }
+        case Disposition::kGap:
+        case Disposition::kReject:
+        case Disposition::kFatal:
+          Halt(error);
+          return false;
+      }
+    }
+    return false;
+  }
+
+  void RunSources() {
+    logger_.Info("capture started", {{"topic", topic_.Describe()}, {"sources", runners_.size()}});
+    for (const auto& runner : runners_) {
+      runner->Start(*gate_, stop_.get_token(), give_up_.get_token());
+    }
+    KeepTime();
+  }
+
+  // Frontier records that no later change carries. Sleeps while nothing is due.
+  void KeepTime() {
+    const std::stop_token stop = stop_.get_token();
+    while (!stop.stop_requested()) {
+      const Clock::TimePoint now = clock_.Now();
+      Clock::TimePoint due = now + kLongestWait;
+      for (const auto& runner : runners_) {
+        if (const auto next = runner->Tick()) due = std::min(due, *next);
+      }
+      MutexLock lock(mutex_);
+      if (!std::exchange(woken_, false) && due > now) changed_.Wait(mutex_, stop, due - now);
+    }
+  }
+
+  void CloseTopic() {
+    if (!gate_) return;
+    gate_.reset();  // stores what was accepted, answers it, and gives the lease back
+    queue_bytes_.Clear();
+    logger_.Info("capture stopped");
+  }
+
+  void Wake() {
+    MutexLock lock(mutex_);
+    woken_ = true;
+    changed_.NotifyAll();
+  }
+
+  Topic& topic_;
+  Metrics& metrics_;
+  const Clock& clock_;
+  const CaptureOptions options_;
+  const Logger logger_;
+  Gauge& queue_bytes_;
+  std::vector<std::unique_ptr<SourceRunner>> runners_;
+  std::unique_ptr<TopicGate> gate_;  // of the main thread; ends before the runners, see Main()
+
+  std::stop_source stop_;
+  std::stop_source give_up_;
+  mutable Mutex mutex_;
+  CondVar changed_;
+  bool started_ TW_GUARDED_BY(mutex_) = false;
+  bool finished_ TW_GUARDED_BY(mutex_) = false;
+  bool stop_asked_ TW_GUARDED_BY(mutex_) = false;
+  bool woken_ TW_GUARDED_BY(mutex_) = false;
+  CaptureStatus status_ TW_GUARDED_BY(mutex_);
+
+  Mutex join_mutex_;
+  std::jthread thread_;
+};
+
+Capture::Capture(Topic& topic, std::vector<CaptureSource> sources, Metrics& metrics,
+                 const Clock& clock, CaptureOptions options)
+    : impl_(std::make_unique<Impl>(topic, std::move(sources), metrics, clock, options)) {}
+Capture::~Capture() { Stop(std::chrono::milliseconds(0)); }
+void Capture::Start() { impl_->Start(); }
+void Capture::RequestStop() { impl_->RequestStop(); }
+void Capture::Stop(std::chrono::milliseconds drain) { impl_->Stop(drain); }
+CaptureStatus Capture::GetStatus() const { return impl_->GetStatus(); }
+void Capture::PublishMetrics() { impl_->PublishMetrics(); }
+
+}  // namespace tailwater

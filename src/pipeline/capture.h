@@ -1,0 +1,62 @@
+// The capture half of one pipeline: takes the topic's lease and keeps every source running.
+//
+// Threads: one that takes the lease, starts the sources and keeps time (frontier records);
+// one per source, which runs Source::Run again and again: kRetry after a backoff, kNeedsOperator
+// after a slow probe; kGap and kFatal halt that source alone. GetStatus(),
+// PublishMetrics(), RequestStop() and Stop() from any thread. Ownership: owns sources and topic
+// writer; topic, metrics and clock outlive it.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pipeline/capture_options.h"
+#include "pipeline/capture_status.h"
+#include "tailwater/metrics.h"
+#include "tailwater/source.h"
+#include "topic/topic.h"
+#include "util/clock.h"
+
+namespace tailwater {
+
+struct CaptureSource {
+  std::string name;
+  std::string type;
+  // Called once on the source's thread, again after an error.
+  std::function<Result<std::unique_ptr<Source>>()> create;
+  Metrics* metrics = nullptr;  // labelled with pipeline and source
+};
+
+class Capture {
+ public:
+  // `metrics` is labelled with the pipeline.
+  Capture(Topic& topic, std::vector<CaptureSource> sources, Metrics& metrics, const Clock& clock,
+          CaptureOptions options = {});
+  ~Capture();  // Stop(0)
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+
+  // Returns at once. Not after a stop.
+  void Start();
+
+  // The first call asks the sources to end and lets what was accepted become durable; the second
+  // one no longer waits for sources that drain. Returns at once; before Start() it makes Start() do
+  // nothing.
+  void RequestStop();
+  // RequestStop(), waits at most `drain` for a clean end, then RequestStop() again and waits for
+  // the threads. Safe twice and before Start().
+  void Stop(std::chrono::milliseconds drain);
+
+  CaptureStatus GetStatus() const;
+  // Sets the gauges that are only true at one moment. Call it before every scrape.
+  void PublishMetrics();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tailwater

@@ -1,0 +1,164 @@
+#include "pipeline/catch_up.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "support/text.h"
+#include "util/thread_name.h"
+
+namespace tailwater {
+namespace {
+
+// The static code of a failure whose own code is only known as text by now.
+Error Ended(Disposition disposition, const std::string& who, const std::string& code,
+            const std::string& message) {
+  return {disposition, "component_halted", fmt::format("{}: {}: {}", who, code, message)};
+}
+
+Status CheckCapture(const PipelineStatus& status) {
+  if (!status.capture) return {};
+  const CaptureStatus& capture = *status.capture;
+  if (capture.phase == CapturePhase::kNeedsOperator)
+    return Ended(Disposition::kNeedsOperator, "capture", capture.code, capture.message);
+  if (capture.phase == CapturePhase::kFailed)
+    return Ended(Disposition::kFatal, "capture", capture.code, capture.message);
+  return {};
+}
+
+Status CheckSource(const PipelineStatus& status, const std::string& name) {
+  if (!status.capture) return {};
+  for (const SourceStatus& source : status.capture->sources) {
+    if (source.name != name) continue;
+    const std::string who = "source " + source.name;
+    if (source.state == SourceState::kNeedsOperator)
+      return Ended(Disposition::kNeedsOperator, who, source.code, source.message);
+    if (source.state == SourceState::kGap)
+      return Ended(Disposition::kGap, who, source.code, source.message);
+    if (source.state == SourceState::kFailed)
+      return Ended(Disposition::kFatal, who, source.code, source.message);
+  }
+  return {};
+}
+
+Status CheckSink(const SinkStatus& sink) {
+  const std::string who = "sink " + sink.sink;
+  if (sink.state == SinkState::kWaitingOperator)
+    return Ended(Disposition::kNeedsOperator, who, sink.code, sink.message);
+  if (sink.state == SinkState::kHalted)
+    return Ended(sink.disposition.value_or(Disposition::kFatal), who, sink.code, sink.message);
+  return {};
+}
+
+// The first part, from the source on, that will not go on without a person.
+Status CheckParts(const PipelineStatus& status) {
+  TW_TRY(CheckCapture(status));
+  if (status.capture) {
+    for (const SourceStatus& source : status.capture->sources)
+      TW_TRY(CheckSource(status, source.name));
+  }
+  for (const PipelineStatus::Sink& sink : status.sinks) TW_TRY(CheckSink(sink.status));
+  return {};
+}
+
+}  // namespace
+
+CatchUp::CatchUp(Pipeline& pipeline, CatchUpOptions options)
+    : pipeline_(pipeline), options_(options), logger_(pipeline.config().name) {}
+
+void CatchUp::Start(std::function<void(Status)> done) {
+  thread_ = std::jthread([this, done = std::move(done)](const std::stop_token& stop) {
+    NameThread("tw-catch-up");
+    Status status;
+    try {
+      status = Run(stop);
+    } catch (const std::exception& exception) {
+      status =
+          Error{Disposition::kFatal, "internal_error",
+                fmt::format("exception while catching up: {}; please report it", exception.what())};
+    }
+    if (!stop.stop_requested()) done(std::move(status));
+  });
+}
+
+Status CatchUp::Run(const std::stop_token& stop) {
+  std::vector<Target> targets;
+  for (const SourceConfig& source : pipeline_.config().sources) {
+    Target target{&source, nullptr, {}, {}, {}};
+    TW_TRY(FindTarget(target, stop));
+    targets.push_back(std::move(target));
+  }
+  Backoff backoff(options_.backoff);
+  while (!stop.stop_requested()) {
+    const PipelineStatus status = pipeline_.GetStatus();
+    bool all = true;
+    std::chrono::milliseconds wait = options_.poll_interval;
+    for (Target& target : targets) {
+      if (!CheckSource(status, target.source->name)) continue;
+      const Result<bool> reached = HasReached(target, status);
+      if (!reached) {
+        if (reached.error().disposition != Disposition::kRetry) return reached.error();
+        wait = std::max(wait, backoff.Next());
+      }
+      all = all && reached && *reached;
+    }
+    TW_TRY(CheckCapture(status));
+    if (all) return CheckParts(status);
+    WaitUnlessStopped(wait, stop);
+  }
+  return {};
+}
+
+Status CatchUp::FindTarget(Target& target, const std::stop_token& stop) {
+  TW_ASSIGN_OR_RETURN(target.tools, pipeline_.CreateTools(*target.source));
+  Backoff backoff(options_.backoff);
+  while (!stop.stop_requested()) {
+    Result<Position> end = target.tools->LogEnd();
+    if (end) {
+      target.end = *std::move(end);
+      logger_.Info("catching up", {{"source", target.source->name}, {"until", target.end.text}});
+      return {};
+    }
+    TW_TRY(CheckParts(pipeline_.GetStatus()));
+    if (end.error().disposition != Disposition::kRetry) {
+      return std::move(end).error().Within("source " + target.source->name);
+    }
+    WaitUnlessStopped(backoff.Next(), stop);
+  }
+  return {};
+}
+
+Result<bool> CatchUp::HasReached(Target& target, const std::string& who,
+                                 const std::optional<Position>& position) {
+  bool& reached = target.reached[who];
+  if (reached || !position || position->text.empty()) return reached;
+  Position& compared = target.compared[who];
+  if (compared == *position) return false;
+  TW_ASSIGN_OR_RETURN(reached, target.tools->HasReached(*position, target.end));
+  compared = *position;
+  return reached;
+}
+
+Result<bool> CatchUp::HasReached(Target& target, const PipelineStatus& status) {
+  bool all = true;
+  if (status.capture) {
+    std::optional<Position> frontier;
+    for (const SourceStatus& source : status.capture->sources) {
+      if (source.name == target.source->name) frontier = source.frontier;
+    }
+    TW_ASSIGN_OR_RETURN(const bool reached, HasReached(target, "", frontier));
+    all = all && reached;
+  }
+  for (const PipelineStatus::Sink& sink : status.sinks) {
+    if (!CheckSink(sink.status)) continue;
+    const auto frontier = sink.status.frontiers.find(target.source->name);
+    std::optional<Position> position;
+    if (frontier != sink.status.frontiers.end()) position = Position{frontier->second.position};
+    TW_ASSIGN_OR_RETURN(const bool reached, HasReached(target, sink.status.sink, position));
+    all = all && reached;
+  }
+  return all;
+}
+
+}  // namespace tailwater

@@ -1,0 +1,228 @@
+#include "pipeline/pipeline.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "checkpoint/checkpoint.h"
+#include "support/text.h"
+#include "tailwater/log.h"
+#include "topic/open_topic.h"
+
+namespace tailwater {
+namespace {
+
+// An empty folder for what a source spools.
+Result<std::string> PrepareScratch(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (!error) std::filesystem::create_directories(path, error);
+  if (error) {
+    return Error{Disposition::kNeedsOperator, "scratch_unusable",
+                 fmt::format("folder {} cannot be emptied: {}; make it writable for this user",
+                             path, error.message())};
+  }
+  return path;
+}
+
+}  // namespace
+
+std::string_view PipelineHalfName(PipelineHalf half) {
+  switch (half) {
+    case PipelineHalf::kBoth:
+      return "both";
+    case PipelineHalf::kCapture:
+      return "capture";
+    case PipelineHalf::kDeliver:
+      return "deliver";
+  }
+  return "unknown";
+}
+
+Result<std::unique_ptr<Pipeline>> Pipeline::Create(PipelineConfig config, PipelineOptions options,
+                                                   MetricsRegistry& metrics, const Clock& clock) {
+  TW_ASSIGN_OR_RETURN(std::unique_ptr<Topic> topic, OpenTopic(config.topic, config.name));
+  return std::make_unique<Pipeline>(std::move(config), std::move(options), std::move(topic),
+                                    metrics, clock);
+}
+
+Pipeline::Pipeline(PipelineConfig config, PipelineOptions options, std::unique_ptr<Topic> topic,
+                   MetricsRegistry& metrics, const Clock& clock)
+    : config_(std::move(config)),
+      options_(std::move(options)),
+      metrics_(metrics),
+      clock_(clock),
+      logger_(config_.name),
+      topic_(std::move(topic)),
+      topic_stored_bytes_(metrics.Scoped({{"pipeline", config_.name}})
+                              .GetGauge("tailwater_topic_stored_bytes",
+                                        "Bytes that the topic's records take where they lie.")),
+      topic_records_(
+          metrics.Scoped({{"pipeline", config_.name}})
+              .GetGauge("tailwater_topic_records",
+                        "Records that can be read from the topic, over all partitions.")) {
+  if (delivers()) {
+    for (const SinkConfig& sink : config_.sinks) {
+      Metrics& scope = metrics_.Scoped({{"pipeline", config_.name}, {"sink", sink.name}});
+      SinkContext context{config_.name, sink.name, sink.tables,
+                          Logger(config_.name + "." + sink.name), scope};
+      sinks_.push_back(std::make_unique<SinkRunner>(
+          config_.name, sink.name, *topic_,
+          [type = sink.type, parsed = sink.config, context] {
+            return type->create(parsed, context);
+          },
+          sink.tables, sink.start, scope, options_.sinks));
+    }
+  }
+  if (captures()) {
+    std::vector<CaptureSource> sources;
+    for (const SourceConfig& source : config_.sources) {
+      sources.push_back(SourceFor(source));
+      watchers_.push_back(std::make_unique<LogWatcher>(
+          config_.name + "." + source.name, [this, &source] { return CreateTools(source); },
+          metrics_.Scoped({{"pipeline", config_.name}, {"source", source.name}}), clock_,
+          options_.watchers));
+    }
+    CaptureOptions capture = options_.capture;
+    capture.log_prefix = config_.name + ".";
+    capture_ = std::make_unique<Capture>(*topic_, std::move(sources),
+                                         metrics_.Scoped({{"pipeline", config_.name}}), clock_,
+                                         std::move(capture));
+  }
+}
+
+Pipeline::~Pipeline() { Stop(std::chrono::milliseconds(0)); }
+
+SourceContext Pipeline::ContextFor(const SourceConfig& source, std::string scratch_dir) const {
+  return {config_.name,
+          source.name,
+          source.tables,
+          std::move(scratch_dir),
+          Logger(config_.name + "." + source.name),
+          metrics_.Scoped({{"pipeline", config_.name}, {"source", source.name}})};
+}
+
+CaptureSource Pipeline::SourceFor(const SourceConfig& source) const {
+  const std::string scratch = config_.topic.ScratchDir() + "/" + source.name;
+  return {source.name, source.type->type,
+          [this, &source, scratch]() -> Result<std::unique_ptr<Source>> {
+            TW_ASSIGN_OR_RETURN(std::string folder, PrepareScratch(scratch));
+            return source.type->create(source.config, ContextFor(source, std::move(folder)));
+          },
+          &metrics_.Scoped({{"pipeline", config_.name}, {"source", source.name}})};
+}
+
+Result<std::unique_ptr<SourceTools>> Pipeline::CreateTools(const SourceConfig& source) const {
+  return source.type->tools(source.config, ContextFor(source, {}));
+}
+
+void Pipeline::Start() {
+  Announce();
+  for (const auto& sink : sinks_) sink->Start();
+  if (capture_) capture_->Start();
+  for (const auto& watcher : watchers_) watcher->Start();
+}
+
+void Pipeline::Announce() {
+  const std::string topic = topic_->Describe();
+  if (captures()) {
+    // What cannot be read now is capture's to report.
+    const Result<std::map<std::string, std::string>> state = topic_->PeekState();
+    for (const SourceConfig& source : config_.sources) {
+      const bool resumes = state && state->contains(CheckpointKey(source.name));
+      logger_.Info(resumes ? "source resumes from its checkpoint" : "source starts",
+                   {{"source", source.name}, {"type", source.type->type}, {"topic", topic}});
+      if (state && !resumes) {
+        logger_.Warn(
+            "first start: rows from before it are not copied yet, sinks get what changes from now "
+            "on",
+            {{"source", source.name}});
+      }
+    }
+  }
+  if (delivers()) {
+    for (const SinkConfig& sink : config_.sinks) {
+      logger_.Info("sink delivers",
+                   {{"sink", sink.name}, {"type", sink.type->type}, {"topic", topic}});
+    }
+  }
+}
+
+void Pipeline::Stop(std::chrono::milliseconds drain) {
+  for (const auto& watcher : watchers_) watcher->RequestStop();
+  if (capture_) capture_->Stop(drain);
+  for (const auto& sink : sinks_) sink->RequestStop();
+  for (const auto& sink : sinks_) sink->Stop();
+  for (const auto& watcher : watchers_) watcher->Stop();
+}
+
+void Pipeline::GiveUpDraining() {
+  if (capture_) capture_->RequestStop();
+}
+
+TopicStatus Pipeline::GetTopicStatus() {
+  TopicStatus status;
+  status.location = topic_->Describe();
+  status.stored_bytes = topic_->StoredBytes();
+  std::shared_ptr<TopicReader> reader;
+  {
+    MutexLock lock(mutex_);
+    if (!reader_) {
+      if (auto opened = topic_->OpenReader()) reader_ = *std::move(opened);
+    }
+    reader = reader_;
+  }
+  if (!reader) return status;
+  auto ranges = reader->Ranges();
+  if (!ranges) {  // unknown now; another log next time, perhaps
+    MutexLock lock(mutex_);
+    reader_ = nullptr;
+    return status;
+  }
+  status.log_id = reader->log_id();
+  status.ranges = *std::move(ranges);
+  return status;
+}
+
+PipelineStatus Pipeline::GetStatus() {
+  PipelineStatus status;
+  status.name = config_.name;
+  status.half = options_.half;
+  status.topic = GetTopicStatus();
+  if (capture_) status.capture = capture_->GetStatus();
+  for (size_t i = 0; i < watchers_.size(); ++i) {
+    status.logs.emplace(config_.sources[i].name, watchers_[i]->GetStatus());
+  }
+  for (size_t i = 0; i < sinks_.size(); ++i) {
+    PipelineStatus::Sink sink{config_.sinks[i].type->type, sinks_[i]->Status(), std::nullopt};
+    if (!sink.status.dead_letters.empty()) {
+      if (const auto counts = topic_->PeekDeadLetters(config_.sinks[i].name))
+        sink.oldest_dead_letter_micros = counts->oldest_micros;
+    }
+    status.sinks.push_back(std::move(sink));
+  }
+  return status;
+}
+
+void Pipeline::RefreshLogs() {
+  for (const auto& watcher : watchers_) watcher->Refresh();
+}
+
+void Pipeline::PublishMetrics() {
+  if (capture_) capture_->PublishMetrics();
+  for (const auto& sink : sinks_) sink->PublishMetrics();
+  const TopicStatus topic = GetTopicStatus();
+  topic_stored_bytes_.Set(topic.stored_bytes
+                              ? std::optional<double>(static_cast<double>(*topic.stored_bytes))
+                              : std::nullopt);
+  if (topic.ranges.empty()) {
+    topic_records_.Clear();
+    return;
+  }
+  double records = 0;
+  for (const auto& [partition, range] : topic.ranges)
+    records += static_cast<double>(range.end - range.begin);
+  topic_records_.Set(records);
+}
+
+}  // namespace tailwater

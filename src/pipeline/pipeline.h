@@ -1,0 +1,90 @@
+// One pipeline: its topic, its capture half, one runner per sink and one log watcher per source.
+//
+// Starts from the far end (sinks, then capture) and stops from the near end. Parts are strangers to
+// each other: what halts one shows in its status and stops no other.
+// Threads:   Start() and Stop() from the owner's; everything else from any thread.
+// Ownership: owns all parts; configuration's types, metrics and clock outlive it.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/pipeline_config.h"
+#include "monitor/log_watcher.h"
+#include "monitor/metrics_registry.h"
+#include "pipeline/capture.h"
+#include "pipeline/pipeline_status.h"
+#include "pipeline/sink_runner.h"
+#include "tailwater/result.h"
+#include "util/clock.h"
+#include "util/mutex.h"
+
+namespace tailwater {
+
+struct PipelineOptions {
+  PipelineHalf half = PipelineHalf::kBoth;
+  CaptureOptions capture;
+  SinkRunnerOptions sinks;
+  LogWatcherOptions watchers;
+};
+
+class Pipeline {
+ public:
+  // Touches nothing outside of the process yet.
+  static Result<std::unique_ptr<Pipeline>> Create(PipelineConfig config, PipelineOptions options,
+                                                  MetricsRegistry& metrics, const Clock& clock);
+  // With a topic of the caller's; for tests.
+  Pipeline(PipelineConfig config, PipelineOptions options, std::unique_ptr<Topic> topic,
+           MetricsRegistry& metrics, const Clock& clock);
+  ~Pipeline();  // Stop(0)
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
+  // Says in the log what each part will do. Not after a stop.
+  void Start();
+  // Ends capture cleanly, waiting at most `drain` for what it accepted to become durable, then the
+  // sinks, each after the call in progress. Safe twice and before Start().
+  void Stop(std::chrono::milliseconds drain);
+  // No longer waits for sources that drain. Returns at once.
+  void GiveUpDraining();
+
+  const PipelineConfig& config() const { return config_; }
+  PipelineHalf half() const { return options_.half; }
+  bool captures() const { return options_.half != PipelineHalf::kDeliver; }
+  bool delivers() const { return options_.half != PipelineHalf::kCapture; }
+
+  PipelineStatus GetStatus() TW_EXCLUDES(mutex_);
+  // Somebody reads status or metrics: the watchers look again soon.
+  void RefreshLogs();
+  // Sets the gauges that are only true at one moment. Call it before every scrape.
+  void PublishMetrics() TW_EXCLUDES(mutex_);
+  // Tools of one source, on connections of their own.
+  Result<std::unique_ptr<SourceTools>> CreateTools(const SourceConfig& source) const;
+
+ private:
+  void Announce();
+  SourceContext ContextFor(const SourceConfig& source, std::string scratch_dir) const;
+  CaptureSource SourceFor(const SourceConfig& source) const;
+  TopicStatus GetTopicStatus() TW_EXCLUDES(mutex_);
+
+  const PipelineConfig config_;
+  const PipelineOptions options_;
+  MetricsRegistry& metrics_;
+  const Clock& clock_;
+  const Logger logger_;
+  const std::unique_ptr<Topic> topic_;
+  Gauge& topic_stored_bytes_;
+  Gauge& topic_records_;
+
+  Mutex mutex_;
+  std::shared_ptr<TopicReader> reader_
+      TW_GUARDED_BY(mutex_);  // for status; null until there is a log
+
+  std::vector<std::unique_ptr<SinkRunner>> sinks_;
+  std::unique_ptr<Capture> capture_;
+  std::vector<std::unique_ptr<LogWatcher>> watchers_;  // as config_.sources
+};
+
+}  // namespace tailwater

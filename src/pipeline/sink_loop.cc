@@ -1,0 +1,350 @@
+#include "pipeline/sink_loop.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "support/text.h"
+#include "util/crash_point.h"
+
+namespace tailwater {
+
+using namespace std::chrono_literals;
+
+SinkLoop::SinkLoop(std::string pipeline, std::string sink, Topic& topic,
+                   SinkRunner::CreateSink create, TableSelection tables, StartSpec start,
+                   Metrics& metrics, SinkRunnerOptions options)
+    : sink_name_(sink),
+      topic_(topic),
+      create_(std::move(create)),
+      start_(start),
+      options_(std::move(options)),
+      clock_(options_.clock != nullptr ? *options_.clock : system_clock_),
+      random_(options_.random ? options_.random : SystemRandom()),
+      reporter_(std::move(pipeline), std::move(sink), metrics, clock_),
+      selection_(std::move(tables), sink_name_),
+      backoff_(options_.backoff, random_) {}
+
+SinkRunner::StepResult SinkLoop::Step(Milliseconds timeout) {
+  if (halted_) return StepResult::kHalted;
+  if (stop_.stop_requested()) return StepResult::kStopped;
+  if (not_before_) {
+    const auto left = std::chrono::ceil<Milliseconds>(*not_before_ - clock_.Now());
+    if (left > 0ms) {
+      WaitFor(std::min(left, timeout));
+      if (stop_.stop_requested()) return StepResult::kStopped;
+      if (clock_.Now() < *not_before_) return StepResult::kWaiting;
+    }
+    not_before_.reset();
+  }
+  try {
+    auto result = Advance(timeout);
+    reporter_.PublishCounts();
+    if (!result) return Fail(result.error());
+    if (stop_.stop_requested()) return StepResult::kStopped;
+    return *result;
+  } catch (const std::exception& exception) {
+    reporter_.PublishCounts();
+    return Fail({Disposition::kFatal, "sink_exception",
+                 fmt::format("the sink threw: {}; please report this", exception.what())});
+  }
+}
+
+Result<SinkRunner::StepResult> SinkLoop::Advance(Milliseconds timeout) {
+  TW_TRY(Prepare());
+  TW_ASSIGN_OR_RETURN(const bool mine, Assign(timeout));
+  if (!mine) {
+    reporter_.Enter(SinkState::kStandby, "no partition is assigned to this process");
+    return StepResult::kWaiting;
+  }
+  marker_waits_ = false;
+  TW_ASSIGN_OR_RETURN(bool moved, Collect());
+  if (deliveries_.size() < options_.batch_records) {
+    const bool idle = deliveries_.empty() && !moved;
+    TW_ASSIGN_OR_RETURN(const bool read, Fill(idle ? UntilNextLane(timeout) : 0ms));
+    if (read) {
+      TW_TRY(FillLonger());
+      TW_ASSIGN_OR_RETURN(const bool marker, Collect());
+      moved = read || marker;
+    }
+  }
+  const bool wrote = !deliveries_.empty();
+  if (wrote) TW_TRY(Deliver());
+  if (assigned_) TW_TRY(Commit(wrote || marker_moved_));
+  if (assigned_) TW_TRY(MirrorOffsets());
+  marker_moved_ = false;
+  ReportProgress();
+  if (moved || wrote) return StepResult::kProgress;
+  return marker_waits_ || HasLanes() ? StepResult::kWaiting : StepResult::kIdle;
+}
+
+Status SinkLoop::Prepare() {
+  if (subscription_ == nullptr) {
+    TW_ASSIGN_OR_RETURN(
+        subscription_,
+        topic_.Subscribe(sink_name_, stop_.get_token(), [this](const std::string& holder) {
+          reporter_.Enter(SinkState::kStandby,
+                          fmt::format("the sink's lease is held by {}", holder));
+        }));
+  }
+  if (reader_ == nullptr) {
+    TW_ASSIGN_OR_RETURN(reader_, topic_.OpenReader());
+    reporter_.OpenedReader(reader_);
+  }
+  if (!opened_) {
+    if (sink_ == nullptr) {
+      TW_ASSIGN_OR_RETURN(sink_, create_());
+    }
+    TW_TRY(reporter_.InCall([&] { return sink_->Open(); }));
+    opened_ = true;
+    transaction_ = sink_->transactional();
+    selection_.set_skip_sweeps(sink_->wants_truncate_events());
+    TW_TRY(CountDeadLetters());
+  }
+  return {};
+}
+
+Result<bool> SinkLoop::Assign(Milliseconds timeout) {
+  const bool waiting = !assigned_ || windows_.empty();
+  TW_ASSIGN_OR_RETURN(const Subscription::Assignment assignment,
+                      subscription_->Poll(waiting && !assigned_ ? 0ms
+                                          : waiting             ? timeout
+                                                                : 0ms));
+  if (!assigned_ || assignment.generation != generation_) {
+    DropAssignment();
+    TW_TRY(LoadOffsets(assignment));
+  }
+  return !windows_.empty();
+}
+
+Status SinkLoop::LoadOffsets(const Subscription::Assignment& assignment) {
+  TW_ASSIGN_OR_RETURN(Subscription::Stored stored, subscription_->Load());
+  if (transaction_ != nullptr) {
+    TW_ASSIGN_OR_RETURN(TransactionalSink::Stored held, transaction_->StoredOffsets());
+    stored.log_id = std::move(held.log_id);
+    stored.offsets = std::move(held.offsets);
+  }
+  const std::string& log_id = reader_->log_id();
+  if (!stored.log_id.empty() && stored.log_id != log_id) {
+    return Halt(
+        Disposition::kGap, "topic_log_replaced",
+        fmt::format(
+            "the sink's offsets belong to log {}, but the topic now is log {}; the changes in "
+            "between are not in it: empty the target and start the sink under a new name",
+            stored.log_id, log_id));
+  }
+  TW_ASSIGN_OR_RETURN(const auto ranges, reader_->Ranges());
+  Offsets start;
+  Offsets all;
+  for (const int32_t partition : assignment.partitions) {
+    const auto range = ranges.find(partition);
+    if (range == ranges.end()) {
+      return Error{
+          Disposition::kRetry, "topic_partition_missing",
+          fmt::format("partition {} is assigned, but the topic does not know it", partition)};
+    }
+    const auto offset = stored.offsets.find(partition);
+    if (offset == stored.offsets.end()) {
+      TW_ASSIGN_OR_RETURN(start[partition], ResolveStart(partition, range->second));
+      all[partition] = start[partition];
+    } else {
+      all[partition] = offset->second;
+      TW_TRY(CheckRange(partition, offset->second, range->second));
+    }
+  }
+  // What `start:` meant is decided once: from here on only verdicts move the offset.
+  if (!start.empty()) {
+    if (transaction_ != nullptr) {
+      TW_ASSIGN_OR_RETURN(const CommitOutcome outcome, transaction_->Commit(log_id, {}, start));
+      if (outcome == CommitOutcome::kLost) {
+        return Error{Disposition::kRetry, "sink_offsets_lost",
+                     "another writer stored offsets in the target meanwhile; reading them again"};
+      }
+      mirror_is_behind_ = true;
+    } else {
+      TW_TRY(subscription_->Commit(assignment.generation, {.log_id = log_id, .offsets = start}));
+    }
+    TW_CRASH_POINT("sink_start_resolved");
+  }
+  for (const auto& [partition, offset] : all) windows_.try_emplace(partition, partition, offset);
+  rewound_from_ = std::move(stored.rewound_from);
+  generation_ = assignment.generation;
+  assigned_ = true;
+  update_ = {};
+  frontiers_.Assign(assignment.partitions);
+  reporter_.Assigned(log_id, all);
+  if (!all.empty())
+    reporter_.logger().Info("delivery started", {{"log", log_id}, {"partitions", all.size()}});
+  return {};
+}
+
+Result<int64_t> SinkLoop::ResolveStart(int32_t partition, const PartitionRange& range) {
+  switch (start_.kind) {
+    case StartSpec::Kind::kBeginning:
+      return range.begin;
+    case StartSpec::Kind::kEnd:
+      return range.end;
+    case StartSpec::Kind::kTime:
+      return reader_->OffsetAt(partition, start_.time_micros);
+    case StartSpec::Kind::kOffset:
+      if (start_.offset < range.begin || start_.offset > range.end) {
+        return Halt(Disposition::kNeedsOperator, "start_outside_topic",
+                    fmt::format("start: offset {} lies outside the topic, which holds {} to {}; "
+                                "choose another start",
+                                start_.offset, range.begin, range.end));
+      }
+      return start_.offset;
+  }
+  return Error{Disposition::kFatal, "start_unknown", "unknown kind of start"};
+}
+
+Status SinkLoop::CheckRange(int32_t partition, int64_t offset, const PartitionRange& range) {
+  if (offset < range.begin) {
+    return Halt(Disposition::kGap, "topic_trimmed",
+                fmt::format("partition {}: offset {} was trimmed away, the topic starts at {}: {} "
+                            "records are lost to "
+                            "this sink; empty the target and start the sink under a new name",
+                            partition, offset, range.begin, range.begin - offset));
+  }
+  if (offset > range.end) {
+    return Halt(Disposition::kGap, "topic_offset_beyond_end",
+                fmt::format("partition {}: the sink is at offset {}, but the topic ends at {}: the "
+                            "topic lost its tail "
+                            "or was restored; empty the target and start the sink under a new name",
+                            partition, offset, range.end));
+  }
+  return {};
+}
+
+void SinkLoop::Rollback() {
+  if (transaction_ == nullptr) return;
+  transaction_->Rollback();
+  update_ = {};
+  for (auto& [partition, window] : windows_) {
+    for (WindowRecord& record : window.records()) record.final = false;
+  }
+}
+
+void SinkLoop::DropAssignment() {
+  Rollback();
+  assigned_ = false;
+  commit_failed_ = false;
+  deliveries_.clear();
+  places_.clear();
+  windows_.clear();
+  update_ = {};
+}
+
+void SinkLoop::LostAssignment(std::string_view reason) {
+  reporter_.logger().Warn("batch dropped, offsets are read again", {{"reason", reason}});
+  DropAssignment();
+}
+
+SinkRunner::StepResult SinkLoop::Fail(const Error& error) {
+  if (halted_) return StepResult::kHalted;
+  Rollback();
+  if (stop_.stop_requested()) return StepResult::kStopped;
+  switch (error.disposition) {
+    case Disposition::kCancelled:
+    case Disposition::kRetry:
+    case Disposition::kNeedsOperator: {
+      Milliseconds delay = backoff_.Next(error.disposition);
+      if (retry_after_ > 0ms) delay = std::exchange(retry_after_, 0ms);
+      not_before_ = clock_.Now() + delay;
+      const bool operator_needed = error.disposition == Disposition::kNeedsOperator;
+      reporter_.Retried(error.code);
+      reporter_.Fail(operator_needed ? SinkState::kWaitingOperator : SinkState::kRetrying, error,
+                     {}, delay);
+      return StepResult::kWaiting;
+    }
+    case Disposition::kReject:
+    case Disposition::kGap:
+    case Disposition::kFatal:
+      break;
+  }
+  static_cast<void>(Halt(error.disposition, error.code, error.message));
+  return StepResult::kHalted;
+}
+
+Error SinkLoop::Halt(Disposition disposition, std::string_view code, std::string message,
+                     const Change* change) {
+  Error error{disposition, code, std::move(message)};
+  halted_ = true;
+  reporter_.Fail(SinkState::kHalted, error, change == nullptr ? std::string() : Id(*change),
+                 std::nullopt);
+  return error;
+}
+
+Error SinkLoop::HaltFor(const Verdict& verdict, const Change& change) {
+  if (verdict.kind == Verdict::Kind::kNone) {
+    return Halt(Disposition::kFatal, "verdict_missing",
+                "the sink gave no verdict for this change; please report this", &change);
+  }
+  return Halt(
+      Disposition::kReject, verdict.code,
+      fmt::format(
+          "table {}: {}; the sink stopped before this change: repair the target and restart",
+          change.table, verdict.reason),
+      &change);
+}
+
+void SinkLoop::WaitFor(Milliseconds time) {
+  if (time > 0ms) static_cast<void>(WaitUnlessStopped(time, stop_.get_token()));
+}
+
+bool SinkLoop::HasLanes() const {
+  return std::any_of(windows_.begin(), windows_.end(),
+                     [](const auto& entry) { return !entry.second.lanes().empty(); });
+}
+
+SinkLoop::Milliseconds SinkLoop::UntilNextLane(Milliseconds timeout) const {
+  for (const auto& [partition, window] : windows_) {
+    for (const auto& [key, lane] : window.lanes()) {
+      const auto left = std::chrono::ceil<Milliseconds>(lane.not_before - clock_.Now());
+      timeout = std::clamp(left, 0ms, timeout);
+    }
+  }
+  return timeout;
+}
+
+void SinkLoop::ReportProgress() {
+  if (!assigned_) return;
+  backoff_.Reset();
+  if (!HasLanes()) reporter_.Enter(SinkState::kRunning);
+  Offsets passed;
+  std::optional<int64_t> oldest;
+  for (const auto& [partition, window] : windows_) {
+    passed[partition] = window.passed_offset();
+    const WindowRecord* open = window.first_open();
+    if (open == nullptr || open->change->source_time_micros == 0) continue;
+    oldest = std::min(oldest.value_or(INT64_MAX), open->change->source_time_micros);
+  }
+  reporter_.Passed(passed, oldest);
+}
+
+void SinkLoop::Close() {
+  try {
+    if (assigned_ && sink_ != nullptr) {
+      Rollback();
+      Status committed = Commit(true);
+      last_mirror_ = {};
+      if (committed && assigned_) committed = MirrorOffsets();
+      if (!committed) {
+        // Nothing is lost: these records come again after the next start.
+        reporter_.logger().Warn("offsets not stored at stop", {{"code", committed.error().code}});
+      }
+    }
+  } catch (const std::exception& exception) {
+    reporter_.logger().Warn("offsets not stored at stop", {{"reason", exception.what()}});
+  }
+  reporter_.PublishCounts();
+  assigned_ = opened_ = false;
+  windows_.clear();
+  transaction_ = nullptr;
+  sink_.reset();
+  reader_.reset();
+  subscription_.reset();
+  if (!halted_) reporter_.Enter(SinkState::kStopped);
+}
+
+}  // namespace tailwater

@@ -1,0 +1,63 @@
+#include "pipeline/sink_runner.h"
+
+#include <utility>
+
+#include "pipeline/sink_loop.h"
+#include "util/thread_name.h"
+
+namespace tailwater {
+
+using namespace std::chrono_literals;
+
+SinkRunner::SinkRunner(std::string pipeline, std::string sink, Topic& topic, CreateSink create,
+                       TableSelection tables, StartSpec start, Metrics& metrics,
+                       SinkRunnerOptions options)
+    : thread_name_("tw-to-" + sink),
+      loop_(std::make_unique<SinkLoop>(std::move(pipeline), std::move(sink), topic,
+                                       std::move(create), std::move(tables), start, metrics,
+                                       std::move(options))) {}
+
+SinkRunner::~SinkRunner() { Stop(); }
+
+SinkRunner::StepResult SinkRunner::Step(std::chrono::milliseconds timeout) {
+  return loop_->Step(timeout);
+}
+
+void SinkRunner::Start() {
+  thread_ = std::jthread([this] {
+    NameThread(thread_name_);
+    // What was only passed is committed a moment later; after that there is nothing to wake up for.
+    constexpr int kStepsUntilQuiet = 3;
+    int quiet = 0;
+    for (;;) {
+      switch (loop_->Step(quiet < kStepsUntilQuiet ? 1s : 10s)) {
+        case StepResult::kProgress:
+          quiet = 0;
+          continue;
+        case StepResult::kIdle:
+          ++quiet;
+          continue;
+        case StepResult::kWaiting:
+          quiet = 0;
+          continue;
+        case StepResult::kHalted:
+        case StepResult::kStopped:
+          return;
+      }
+    }
+  });
+}
+
+void SinkRunner::RequestStop() { loop_->RequestStop(); }
+
+void SinkRunner::Stop() {
+  RequestStop();
+  if (thread_.joinable()) thread_.join();
+  loop_->Close();
+}
+
+SinkStatus SinkRunner::Status() const { return loop_->reporter().Status(); }
+
+void SinkRunner::PublishMetrics() { loop_->reporter().PublishMetrics(); }
+
+}  // namespace tailwater

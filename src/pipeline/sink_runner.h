@@ -1,0 +1,95 @@
+// Carries the topic's records to one sink and moves the sink's offsets by its verdicts alone.
+//
+// One runner per sink. Step() does one bounded piece of work: take the lease, open the sink,
+// resolve the start, read, write, commit. The runner's thread loops over it; tests call it
+// themselves. Threads:   Step() from one thread at a time; Status() and PublishMetrics() from any
+// thread;
+//            Start(), RequestStop() and Stop() from the owner's. Stop() is safe twice and before
+//            Start().
+// Ownership: the runner owns the sink and its subscription; topic and metrics outlive it.
+//
+// Invariants: an offset is committed only after every record before it has a final verdict, and
+// after the dead letters among them are durable. A log id that changed, or an offset outside the
+// log, halts the sink with a gap; it never jumps. See README.md for the crash and rebalance table.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "pipeline/sink_status.h"
+#include "pipeline/start_spec.h"
+#include "tailwater/metrics.h"
+#include "tailwater/sink.h"
+#include "tailwater/tables.h"
+#include "topic/topic.h"
+#include "util/backoff.h"
+#include "util/clock.h"
+
+namespace tailwater {
+
+struct SinkRunnerOptions {
+  // One Write(): at most this much.
+  size_t batch_records = 10'000;
+  size_t batch_bytes = 4 << 20;
+  // Once a batch has its first record, how long to wait for more. 0: take what is there.
+  std::chrono::milliseconds batch_wait{0};
+  // Records read but not committed, over all partitions; records of keys that retry count too.
+  size_t window_records = 50'000;
+  size_t window_bytes = 16 << 20;
+  size_t read_bytes = 1 << 20;  // one fetch
+  // Offsets that only passed records of others are stored this often.
+  std::chrono::milliseconds idle_commit_interval{1'000};
+  BackoffOptions backoff;  // of the target as a whole, and of each key that it puts off
+  // Replaced by tests; null and empty mean the system's.
+  const Clock* clock = nullptr;
+  RandomSource random;
+};
+
+class SinkRunner {
+ public:
+  using CreateSink = std::function<Result<std::unique_ptr<Sink>>()>;
+
+  // `metrics` is already labelled with pipeline and sink.
+  SinkRunner(std::string pipeline, std::string sink, Topic& topic, CreateSink create,
+             TableSelection tables, StartSpec start, Metrics& metrics,
+             SinkRunnerOptions options = {});
+  ~SinkRunner();
+  SinkRunner(const SinkRunner&) = delete;
+  SinkRunner& operator=(const SinkRunner&) = delete;
+
+  enum class StepResult : uint8_t {
+    kProgress,  // something was read, written or committed: call again at once
+    kIdle,      // at the end of the topic, `timeout` passed
+    kWaiting,   // a backoff, the lease or other partitions are waited for, `timeout` passed
+    kHalted,    // see Status(); further steps do nothing
+    kStopped,   // Stop() was called
+  };
+  // Waits at most about `timeout` if there is nothing to do. Only taking the lease may wait longer:
+  // until it is ours, or Stop().
+  StepResult Step(std::chrono::milliseconds timeout);
+
+  void Start();
+  // The call in progress is the last one. Returns at once, so that many sinks can end together.
+  void RequestStop();
+  // Waits for the call in progress, commits what is final, releases the lease.
+  void Stop();
+
+  // Asks the topic for its end, so the lag is true even while the sink is stuck in a call.
+  SinkStatus Status() const;
+  // Sets the gauges (lag, state) from Status(). Call it before every scrape.
+  void PublishMetrics();
+
+ private:
+  const std::string thread_name_;
+  std::unique_ptr<class SinkLoop> loop_;
+  std::jthread thread_;
+};
+
+}  // namespace tailwater

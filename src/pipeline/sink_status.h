@@ -1,0 +1,65 @@
+// What status, metrics and `--until-caught-up` know of one sink: a copy, taken at one moment.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "tailwater/result.h"
+#include "tailwater/sink.h"
+
+namespace tailwater {
+
+enum class SinkState : uint8_t {
+  kStopped,          // not started, or stopped on request
+  kStandby,          // another process holds the sink's lease, or no partition is ours
+  kRunning,          // delivering, or idle at the end of the topic
+  kRetrying,         // the target, the topic or some keys fail; tries again by itself
+  kWaitingOperator,  // the target needs a person; probes slowly and goes on when it works
+  kHalted,           // a rejected record, a gap or a broken contract; goes on after a restart only
+};
+
+// "stopped", "standby", "running", "retrying", "waiting_operator", "halted": the `state` label.
+std::string_view SinkStateName(SinkState state);
+
+// The last frontier record of a source that every partition of the sink has passed: all of the
+// source's changes up to `position` have final verdicts.
+struct SinkFrontier {
+  std::string position;
+  int64_t version = 0;
+  int64_t source_time_micros = 0;  // 0 = unknown
+  bool operator==(const SinkFrontier&) const = default;
+};
+
+struct SinkStatus {
+  std::string sink;
+  SinkState state = SinkState::kStopped;
+  // Of the last failure, while the state is not running: what the runbook and a person need.
+  std::optional<Disposition> disposition;
+  std::string code;
+  std::string message;
+  std::string record_id;  // tailwater.id of the record that halted the sink; may be empty
+  std::optional<int64_t> next_retry_micros;  // wall clock; absent unless something is scheduled
+
+  std::string log_id;
+  Offsets offsets;                     // committed: next offset per partition that is ours
+  std::optional<int64_t> lag_records;  // topic records not yet committed; absent = unknown
+  // Age of the oldest change that is not yet committed; 0 only if there is none.
+  std::optional<double> lag_seconds;
+  std::optional<double> call_seconds;  // how long the call to the target in progress has taken
+
+  // Since the start of this process.
+  uint64_t applied = 0;
+  uint64_t superseded = 0;
+  uint64_t rejected = 0;      // without base_missing
+  uint64_t base_missing = 0;  // partial rows whose base the sink does not hold
+  uint64_t filtered = 0;      // records of other tables or for other sinks
+  uint64_t retries = 0;
+
+  std::map<std::string, uint64_t> dead_letters;   // by code, as stored; empty = none
+  std::map<std::string, SinkFrontier> frontiers;  // by source; absent until one passed
+};
+
+}  // namespace tailwater
