@@ -1,0 +1,85 @@
+// What the files say, checked and typed: daemon settings and pipelines.
+//
+// Plain data; made by LoadConfig() alone, immutable afterwards. The types of sources and sinks
+// point into the registry that was given to LoadConfig() and must not outlive it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pipeline/start_spec.h"
+#include "sdk/log_setup.h"
+#include "tailwater/config.h"
+#include "tailwater/registry.h"
+#include "tailwater/tables.h"
+
+namespace tailwater {
+
+struct SourceConfig {
+  std::string name;
+  const SourceType* type = nullptr;
+  ParsedConfig config;
+  TableSelection tables;
+  Location location;
+};
+
+struct SinkConfig {
+  std::string name;
+  const SinkType* type = nullptr;
+  ParsedConfig config;
+  TableSelection tables;
+  StartSpec start;  // as written, else the type's default_start
+  Location location;
+};
+
+// The `topic:` section. Its option table is TopicOptions().
+struct TopicConfig {
+  std::string type = "local";
+  std::string path;  // of the topic's folder; relative to the working directory
+  std::chrono::seconds retention{7 * 24 * 3600};
+  ByteSize max_size{0};  // of the stored records; 0 = no limit
+  // Group commit: what came within this time, or of this size, shares one write to the disk.
+  std::chrono::milliseconds flush_interval{5};
+  ByteSize flush_size{1 << 20};
+  // Changes that wait in memory in front of the topic; the source waits beyond that.
+  ByteSize queue_size{16 << 20};
+  ByteSize max_record_size{64 << 20};  // key and value of one change
+  ByteSize transaction_size{4 << 20};  // a larger transaction is published in parts
+  // Where a source may spool; emptied at each start.
+  std::string ScratchDir() const { return path + "/scratch"; }
+  Location location;
+};
+
+struct PipelineConfig {
+  std::string name;
+  std::vector<SourceConfig> sources;  // in the order of the files, and within them as written
+  TopicConfig topic;
+  std::vector<SinkConfig> sinks;
+  // 16 hexadecimal digits over everything written in this pipeline's files, comments and order of
+  // keys aside. Variables are hashed by name, not by value.
+  std::string hash;
+  Location location;
+
+  const SourceConfig* FindSource(std::string_view source) const;
+  const SinkConfig* FindSink(std::string_view sink) const;
+};
+
+// `tailwater.yaml`. Its option table is DaemonOptions(); flags of `tailwater run` override it.
+struct DaemonConfig {
+  std::string listen = "127.0.0.1:4680";
+  Secret token;  // needed for any other than a loopback address
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+  std::chrono::seconds shutdown_timeout{30};
+};
+
+struct Config {
+  DaemonConfig daemon;
+  std::vector<PipelineConfig> pipelines;  // sorted by name
+
+  const PipelineConfig* FindPipeline(std::string_view pipeline) const;
+};
+
+}  // namespace tailwater
