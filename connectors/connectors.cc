@@ -1,0 +1,17 @@
+#include "connectors.h"
+
+#include "blackhole/register.h"
+#include "postgres/register.h"
+#include "sqlite/register.h"
+#include "stdout/register.h"
+
+namespace tailwater {
+
+void RegisterConnectors(Registry& registry) {
+  RegisterPostgres(registry);
+  RegisterSqlite(registry);
+  RegisterStdout(registry);
+  RegisterBlackhole(registry);
+}
+
+}  // namespace tailwater

@@ -1,0 +1,67 @@
+// The options of a `type: postgres` source.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tailwater/config.h"
+
+namespace tailwater::postgres {
+
+enum class TlsMode : uint8_t {
+  kAuto,  // verify-full to another host, prefer to this one
+  kDisable,
+  kPrefer,
+  kRequire,
+  kVerifyCa,
+  kVerifyFull
+};
+
+struct PostgresConfig {
+  struct Tls {
+    TlsMode mode = TlsMode::kAuto;
+    std::string ca;  // empty: the system's
+    std::string cert;
+    std::string key;
+  };
+  struct Slot {
+    std::string name;  // empty: tailwater_<pipeline>__<source>
+    bool create = true;
+    bool failover = true;  // 17 and later
+  };
+  struct Publication {
+    std::string name;  // empty: tailwater_<pipeline>__<source>
+    bool create = true;
+  };
+
+  std::string url;
+  std::string host = "localhost";  // a path that starts with '/': a folder of Unix sockets
+  uint32_t port = 5432;
+  std::string database;
+  std::string user;
+  Secret password;  // read again at every connect
+  Tls tls;
+  Slot slot;
+  Publication publication;
+  std::vector<std::string> messages;  // prefixes of logical messages to publish
+  bool read_back = true;
+  std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
+  std::chrono::milliseconds status_interval = std::chrono::seconds(10);
+  std::chrono::milliseconds silence_timeout = std::chrono::minutes(10);
+};
+
+const OptionTable& PostgresOptions();
+
+// Checks across fields.
+void ValidatePostgres(const PostgresConfig& config, const ConfigNode& section, Problems& problems);
+
+// This host: a Unix socket, localhost, 127.0.0.0/8 or ::1.
+bool IsThisHost(const std::string& host);
+
+// postgres://user@host:port/database into the fields; false and `problem` if it is not one. A
+// password in it is refused: URLs are printed.
+bool ParsePostgresUrl(const std::string& url, PostgresConfig& config, std::string& problem);
+
+}  // namespace tailwater::postgres

@@ -1,0 +1,53 @@
+// The text form of Postgres values to typed values, without loss.
+//
+// Expects the session settings of the replication session: DateStyle=ISO, IntervalStyle=postgres,
+// bytea_output=hex, extra_float_digits=3, client_encoding=UTF8. Any TimeZone parses; UTC is pinned.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "tailwater/change.h"
+#include "tailwater/value.h"
+
+namespace tailwater::postgres {
+
+struct ValueParser;
+
+// Reads `text` into `out`. False: it is not a value of this type. `out` views `text` where the form
+// allows it, else the batch's arena.
+using ParseFunction = bool (*)(const ValueParser& parser, std::string_view text, ChangeBatch& batch,
+                               Value& out);
+
+struct ValueParser {
+  ParseFunction parse = nullptr;
+  ValueType type = ValueType::kOther;
+  char delimiter = ',';                  // kArray: between elements
+  const ValueParser* element = nullptr;  // kArray
+
+  bool operator()(std::string_view text, ChangeBatch& batch, Value& out) const {
+    return parse(*this, text, batch, out);
+  }
+};
+
+// Parsers that need no oid: enums, text-like types and everything that stays the server's text.
+const ValueParser& TextParser();
+const ValueParser& EnumParser();
+const ValueParser& OtherParser();
+// An array whose elements `element` reads; `element` outlives it.
+ValueParser ArrayParser(const ValueParser& element, char delimiter);
+
+// A type that every server has under the same oid.
+struct BuiltinType {
+  uint32_t oid = 0;
+  std::string_view name;     // format_type(oid, NULL)
+  uint32_t element_oid = 0;  // arrays
+  const ValueParser* parser = nullptr;
+};
+const BuiltinType* FindBuiltinType(uint32_t oid);  // null: ask the catalog
+
+// format_type(oid, typmod) of a built-in type: "numeric(12,2)", "timestamp(3) with time zone[]".
+std::string FormatBuiltinType(const BuiltinType& type, int32_t typmod);
+
+}  // namespace tailwater::postgres

@@ -1,0 +1,6 @@
+#pragma once
+
+namespace tailwater {
+class Registry;
+void RegisterSqlite(Registry& registry);
+}  // namespace tailwater
