@@ -1,0 +1,71 @@
+#include "cli/status_text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace tailwater {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string Print(const std::string& json, size_t width = 0) {
+  return StatusText(nlohmann::ordered_json::parse(json), Palette{}, width);
+}
+
+TEST(StatusTextTest, ShowsPositionsLagAndHeadroom) {
+  EXPECT_EQ(Print(R"({"pipelines": [{"name": "shop",
+      "topic": {"location": "local /t", "log_id": "x", "stored_bytes": 2048,
+                "partitions": [{"partition": 0, "begin": 1000, "end": 13345}]},
+      "capture": {"state": "running"},
+      "sources": [{"name": "shop", "state": "streaming", "frontier": "16/B374D848",
+                   "lag_bytes": 0, "lag_seconds": 0, "note": "rows from before are not copied yet",
+                   "log": {"state": "reserved", "active": true, "retained_bytes": 1048576,
+                           "safe_bytes": 1073741824, "seconds_until_loss": 7200}}],
+      "sinks": [{"name": "search", "state": "running", "offsets": {"0": 13345},
+                 "lag_records": 0, "lag_seconds": 0, "dead_letters": {"total": 0}}]}]})"),
+            "shop  topic local /t, 12,345 records, 2.0 KiB\n"
+            "  source shop              streaming  at 16/B374D848, 0 B and 0 s behind\n"
+            "         the server keeps 1.0 MiB of log for it, 1.0 GiB more until it discards what "
+            "is needed, at this pace\n"
+            "         in 2 h\n"
+            "         rows from before are not copied yet\n"
+            "  sink   search            running    offset 13,345, 0 records and 0 s behind\n");
+}
+
+TEST(StatusTextTest, ShowsTroubleWithItsNextTry) {
+  const std::string text = Print(R"({"now": "2026-11-21T10:00:00.000Z", "pipelines": [{
+      "name": "shop", "topic": {"location": "local /t"}, "capture": {"state": "standby",
+      "lease_holder": "process 7"}, "sources": [], "sinks": [{"name": "copy", "state": "retrying",
+      "code": "target_down", "message": "connection refused",
+      "next_retry_at": "2026-11-21T10:00:03.500Z",
+      "dead_letters": {"total": 3, "by_code": {"too_long": 3}}}]}]})");
+  EXPECT_THAT(text, HasSubstr("not created yet"));
+  EXPECT_THAT(text, HasSubstr("capture standby: the lease is held by process 7"));
+  EXPECT_THAT(text, HasSubstr("target_down: connection refused; tries again in 3.5 s"));
+  EXPECT_THAT(text, HasSubstr("3 dead letters: too_long 3"));
+  EXPECT_THAT(text, HasSubstr("lag unknown"));
+}
+
+TEST(StatusTextTest, AMissingSlotOfARunningPipelineIsSaid) {
+  const auto source = [](const std::string& state, const std::string& frontier) {
+    return Print(
+        R"({"pipelines": [{"name": "shop", "topic": {}, "sinks": [], "sources": [{"name":
+        "shop", "state": ")" +
+        state + R"(", "frontier": ")" + frontier +
+        R"(", "log": {"state": "missing", "explanation": "slot 'x' does not exist"}}]}]})");
+  };
+  EXPECT_THAT(source("gap", "16/1"), HasSubstr("slot missing"));
+  EXPECT_THAT(source("unknown", ""), Not(HasSubstr("slot missing"))) << "before a first start";
+}
+
+TEST(StatusTextTest, UnderstandsDocumentsOfOtherReleases) {
+  EXPECT_EQ(Print("{}"), "no pipeline\n");
+  EXPECT_THAT(Print(R"({"pipelines": [{"name": 7, "sources": [{}], "sinks": [null]}]})"),
+              HasSubstr("lag unknown"));
+}
+
+}  // namespace
+}  // namespace tailwater

@@ -1,0 +1,316 @@
+#include "config/load_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace tailwater {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+struct DatabaseConfig {
+  std::string database;
+  Secret password;
+  std::chrono::seconds status_interval{10};
+};
+
+struct TargetConfig {
+  ByteSize cache{64 << 20};
+};
+struct TargetTable {
+  std::string index;
+};
+
+Registry TestRegistry() {
+  Registry registry;
+  registry.AddSource<DatabaseConfig>(
+      {.type = "database",
+       .summary = "A source.",
+       .options = {Field("database", &DatabaseConfig::database, "Database to capture.", kRequired),
+                   Field("password", &DatabaseConfig::password, "Password."),
+                   Field("status_interval", &DatabaseConfig::status_interval, "Silence.")},
+       .validate = {},
+       .create = {},
+       .tools = {}});
+  registry.AddSink<TargetConfig, TargetTable>(
+      {.type = "target",
+       .summary = "A row sink.",
+       .options = {Field("cache", &TargetConfig::cache, "Cache.")},
+       .table_options = {Field("index", &TargetTable::index, "Index.")},
+       .validate = {},
+       .create = {}});
+  registry.AddSink<TargetConfig, NoTableOptions>({.type = "events",
+                                                  .summary = "An event sink.",
+                                                  .options = {},
+                                                  .table_options = {},
+                                                  .default_start = StartAt::kEnd,
+                                                  .validate = {},
+                                                  .create = {}});
+  return registry;
+}
+
+class LoadConfigTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/tailwater_config_XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string Write(const std::string& name, const std::string& text) {
+    const std::string path = folder_ + "/" + name;
+    std::ofstream(path) << text;
+    return path;
+  }
+
+  // Problems as an editor shows them, the folder's name left out.
+  std::vector<std::string> Load(const std::vector<std::string>& paths) {
+    Problems problems;
+    config_ = LoadConfig(paths, registry_, problems);
+    std::vector<std::string> texts;
+    for (const Problem& problem : problems.list()) {
+      std::string text = problem.ToString();
+      for (size_t at; (at = text.find(folder_ + "/")) != text.npos;) {
+        text.erase(at, folder_.size() + 1);
+      }
+      texts.push_back(std::move(text));
+    }
+    return texts;
+  }
+  std::vector<std::string> LoadText(const std::string& text) {
+    return Load({Write("shop.yaml", text)});
+  }
+
+  const Registry registry_ = TestRegistry();
+  std::string folder_;
+  Config config_;
+};
+
+constexpr char kShop[] = R"(version: 1
+pipeline: shop
+sources:
+  shop:
+    type: database
+    database: shop
+    tables: [public.orders, {match: public.user_*, exclude: [public.user_secrets]}]
+topic:
+  type: local
+  path: data/shop
+sinks:
+  search:
+    type: target
+    tables:
+      - {match: public.orders, index: orders}
+  out: {type: events}
+)";
+
+TEST_F(LoadConfigTest, ReadsAPipeline) {
+  ASSERT_THAT(LoadText(kShop), IsEmpty());
+  ASSERT_THAT(config_.pipelines, SizeIs(1));
+  const PipelineConfig& pipeline = config_.pipelines[0];
+  EXPECT_EQ(pipeline.name, "shop");
+  EXPECT_EQ(pipeline.topic.path, "data/shop");
+  EXPECT_EQ(pipeline.topic.retention, std::chrono::hours(7 * 24));
+  ASSERT_THAT(pipeline.sources, SizeIs(1));
+  EXPECT_EQ(pipeline.sources[0].type->type, "database");
+  EXPECT_TRUE(pipeline.sources[0].tables.Selects("shop", "public.user_plans"));
+  EXPECT_FALSE(pipeline.sources[0].tables.Selects("shop", "public.user_secrets"));
+  ASSERT_THAT(pipeline.sinks, SizeIs(2));
+  EXPECT_EQ(pipeline.sinks[0].name, "search");
+  EXPECT_EQ(pipeline.sinks[0].start.kind, StartSpec::Kind::kBeginning);
+  EXPECT_EQ(pipeline.sinks[1].start.kind, StartSpec::Kind::kEnd);
+  EXPECT_EQ(pipeline.hash.size(), 16u);
+}
+
+TEST_F(LoadConfigTest, ReportsEveryProblemInOrderOfLines) {
+  EXPECT_THAT(
+      LoadText(R"(version: 1
+pipeline: Shop
+sources:
+  orders:
+    type: database
+    databse: shop
+    status_interval: 30
+topic:
+  type: locl
+  path: data
+  retention: 7 days
+sinks:
+  search: {type: targt, start: begining}
+extra: 1
+)"),
+      ElementsAre("shop.yaml:2:11: pipeline: 'Shop' cannot be a name: use at most 24 lower-case "
+                  "letters, digits and single underscores, and begin with a letter",
+                  "shop.yaml:5:5: sources.orders: needs 'database': Database to capture.",
+                  "shop.yaml:6:5: sources.orders: unknown key 'databse' (did you mean 'database'?)",
+                  "shop.yaml:7:22: sources.orders.status_interval: '30' needs a unit, for example "
+                  "30s",
+                  "shop.yaml:9:9: topic.type: 'locl' is unknown (did you mean 'local'?); known are "
+                  "local",
+                  "shop.yaml:11:14: topic.retention: '7 days' is no duration: write a whole number "
+                  "and one of ms, s, m, h, d",
+                  "shop.yaml:13:18: sinks.search.type: unknown type 'targt' (did you mean "
+                  "'target'?); known are events, target",
+                  "shop.yaml:13:32: sinks.search.start: 'begining' is unknown (did you mean "
+                  "'beginning'?); known are beginning, end, {time: 2026-11-21T09:30:00Z}, {offset: "
+                  "1234}",
+                  "shop.yaml:14:1: unknown key 'extra'; known are pipeline, sinks, sources, topic, "
+                  "version"));
+}
+
+TEST_F(LoadConfigTest, ReportsProblemsOfEveryFile) {
+  Write("b.yaml", "version: 1\npipeline: shop\nsinks:\n  two: {type: nothing}\n");
+  Write("a.yaml", "version: 2\npipeline: shop\n");
+  const auto problems = Load({folder_});
+  EXPECT_THAT(problems,
+              ElementsAre("a.yaml:1:1: needs 'sources', at least one",
+                          "a.yaml:1:1: needs 'topic', for example topic: {type: local, path: "
+                          "/var/lib/tailwater/shop}",
+                          "a.yaml:1:10: version: 2 is unknown; this release reads version 1",
+                          "b.yaml:4:15: sinks.two.type: unknown type 'nothing'; known are events, "
+                          "target"));
+}
+
+TEST_F(LoadConfigTest, AddsSinksOfFilesWithTheSamePipeline) {
+  Write("shop.yaml", kShop);
+  Write("team.yaml", "version: 1\npipeline: shop\nsinks:\n  team: {type: target}\n");
+  ASSERT_THAT(Load({folder_}), IsEmpty());
+  ASSERT_THAT(config_.pipelines, SizeIs(1));
+  EXPECT_NE(config_.pipelines[0].FindSink("team"), nullptr);
+  EXPECT_NE(config_.pipelines[0].FindSink("search"), nullptr);
+}
+
+TEST_F(LoadConfigTest, RefusesASecondDeclaration) {
+  Write("shop.yaml", kShop);
+  Write("team.yaml", kShop);
+  EXPECT_THAT(
+      Load({folder_}),
+      ElementsAre("team.yaml:4:3: sources: already declared in shop.yaml:4:3; another file of the "
+                  "pipeline can only add sinks",
+                  "team.yaml:9:3: topic: already declared in shop.yaml:9:3",
+                  "team.yaml:12:3: sinks.search: a sink of this name is already declared in "
+                  "shop.yaml:12:3",
+                  "team.yaml:16:3: sinks.out: a sink of this name is already declared in "
+                  "shop.yaml:16:3"));
+}
+
+TEST_F(LoadConfigTest, RefusesDuplicateKeysWithTheLineOfTheFirst) {
+  EXPECT_THAT(LoadText(std::string(kShop) + "  search: {type: target}\n"),
+              ElementsAre("shop.yaml:17:3: sinks: 'search' is written twice; the first one is in "
+                          "line 12"));
+}
+
+TEST_F(LoadConfigTest, ReportsSyntaxErrorsAndUnreadableFiles) {
+  const std::string bad = Write("bad.yaml", "version: 1\npipeline: [shop\nsinks: {}\n");
+  const auto problems = Load({bad, folder_ + "/missing.yaml"});
+  ASSERT_THAT(problems, SizeIs(2));
+  EXPECT_THAT(problems[0], ::testing::StartsWith("bad.yaml:"));
+  EXPECT_THAT(problems[0], ::testing::HasSubstr("no valid YAML"));
+  EXPECT_EQ(problems[1], "missing.yaml: cannot be read: No such file or directory");
+}
+
+TEST_F(LoadConfigTest, RefusesAnchorsThatContainThemselves) {
+  EXPECT_THAT(LoadText("version: 1\npipeline: shop\nsources: &a\n  b: *a\n"),
+              ::testing::Contains(::testing::HasSubstr("is an anchor used in itself?")));
+}
+
+TEST_F(LoadConfigTest, ReadsDaemonSettingsOfAFolder) {
+  Write("shop.yaml", kShop);
+  Write("tailwater.yaml", "version: 1\nlisten: 0.0.0.0:4680\ntoken: x\nlog_level: debug\n");
+  ASSERT_THAT(Load({folder_}), IsEmpty());
+  EXPECT_EQ(config_.daemon.listen, "0.0.0.0:4680");
+  EXPECT_EQ(config_.daemon.log_level, LogLevel::kDebug);
+}
+
+TEST_F(LoadConfigTest, ReadsDaemonSettingsBesideAFile) {
+  Write("shop.yaml", kShop);
+  Write("tailwater.yaml", "version: 1\nlog_level: debug\n");
+  ASSERT_THAT(Load({folder_ + "/shop.yaml"}), IsEmpty());
+  EXPECT_EQ(config_.daemon.log_level, LogLevel::kDebug);
+}
+
+TEST_F(LoadConfigTest, RefusesAPublicAddressWithoutAToken) {
+  Write("shop.yaml", kShop);
+  Write("tailwater.yaml", "version: 1\nlisten: 0.0.0.0:4680\n");
+  EXPECT_THAT(Load({folder_}),
+              ElementsAre("tailwater.yaml:2:9: listen: '0.0.0.0:4680' is reachable from elsewhere: "
+                          "set a token, or listen on 127.0.0.1"));
+}
+
+TEST_F(LoadConfigTest, ReportsVariablesThatAreNotSet) {
+  std::string text = kShop;
+  text.replace(text.find("database: shop"), 14, "database: ${env:TAILWATER_TEST_UNSET}");
+  EXPECT_THAT(LoadText(text),
+              ElementsAre("shop.yaml:6:15: sources.shop.database: the environment variable "
+                          "TAILWATER_TEST_UNSET is not set"));
+}
+
+TEST_F(LoadConfigTest, RefusesPatternsThatCanNeverMatch) {
+  std::string text = kShop;
+  text += R"(  more:
+    type: target
+    tables: [orders, public.ordres, shp:public.orders, {match: public.user_plans, indx: x}]
+)";
+  EXPECT_THAT(
+      LoadText(text),
+      ElementsAre("shop.yaml:19:14: sinks.more.tables[0]: 'orders' needs its schema in front, for "
+                  "example public.orders",
+                  "shop.yaml:19:22: sinks.more.tables[1]: no source captures 'public.ordres' (did "
+                  "you mean 'public.orders'?); add it to the source's tables",
+                  "shop.yaml:19:37: sinks.more.tables[2]: 'shp:public.orders' names the source "
+                  "'shp', which this pipeline lacks (did you mean 'shop'?)",
+                  "shop.yaml:19:83: sinks.more.tables[3]: unknown key 'indx' (did you mean "
+                  "'index'?)"));
+}
+
+TEST_F(LoadConfigTest, RefusesNamesThatBelongToTheTopicsOwnFiles) {
+  EXPECT_THAT(
+      LoadText(std::string(kShop) + "  changes: {type: target}\n"),
+      ElementsAre("shop.yaml:17:3: sinks.changes: this name is reserved for the topic's own "
+                  "files; choose another one"));
+}
+
+TEST_F(LoadConfigTest, ReadsEveryFormOfStart) {
+  ASSERT_THAT(LoadText(std::string(kShop) + R"(  a: {type: target, start: end}
+  b: {type: target, start: {time: 2026-11-21T09:30:00Z}}
+  c: {type: target, start: {offset: 7}}
+)"),
+              IsEmpty());
+  const PipelineConfig& pipeline = config_.pipelines[0];
+  EXPECT_EQ(pipeline.FindSink("a")->start.kind, StartSpec::Kind::kEnd);
+  EXPECT_EQ(pipeline.FindSink("b")->start,
+            (StartSpec{StartSpec::Kind::kTime, 1795253400000000, 0}));
+  EXPECT_EQ(pipeline.FindSink("c")->start, (StartSpec{StartSpec::Kind::kOffset, 0, 7}));
+}
+
+TEST_F(LoadConfigTest, HashIgnoresLayoutButNotContent) {
+  ASSERT_THAT(LoadText(kShop), IsEmpty());
+  const std::string hash = config_.pipelines[0].hash;
+  ASSERT_THAT(LoadText("# a comment\n" + std::string(kShop)), IsEmpty());
+  EXPECT_EQ(config_.pipelines[0].hash, hash);
+  std::string changed = kShop;
+  changed.replace(changed.find("data/shop"), 9, "data/shup");
+  ASSERT_THAT(LoadText(changed), IsEmpty());
+  EXPECT_NE(config_.pipelines[0].hash, hash);
+}
+
+TEST_F(LoadConfigTest, RefusesOneTopicFolderForTwoPipelines) {
+  Write("a.yaml", kShop);
+  std::string other = kShop;
+  other.replace(other.find("pipeline: shop"), 14, "pipeline: mart");
+  Write("b.yaml", other);
+  EXPECT_THAT(Load({folder_}),
+              ElementsAre("a.yaml:9:3: topic.path: 'data/shop' is already used by the pipeline "
+                          "'mart'"));
+}
+
+}  // namespace
+}  // namespace tailwater

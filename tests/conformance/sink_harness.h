@@ -1,0 +1,30 @@
+// What a connector brings to the conformance suite of sinks.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tailwater/sink.h"
+
+namespace tailwater {
+
+// One target, empty at first, that outlives the sinks made for it.
+class SinkHarness {
+ public:
+  virtual ~SinkHarness() = default;
+  virtual std::unique_ptr<Sink> NewSink() = 0;
+  // "1|a" per row of public.orders (id, note), sorted by id; NULL prints as such. Nothing: the
+  // target holds no rows.
+  virtual std::optional<std::vector<std::string>> Orders() { return std::nullopt; }
+  // tailwater.id of every event that the target got, in order. Nothing: it keeps none.
+  virtual std::optional<std::vector<std::string>> Events() { return std::nullopt; }
+  // Makes the target refuse writes for a while, and lets it go. False: it cannot be refused.
+  virtual bool Block() { return false; }
+  virtual void Unblock() {}
+  // Whether a value that nobody can read is refused.
+  virtual bool rejects_malformed_values() const { return true; }
+};
+
+}  // namespace tailwater

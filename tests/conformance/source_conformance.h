@@ -1,0 +1,355 @@
+// What every source must do, whatever it reads: one suite, run against a factory.
+//
+//   INSTANTIATE_TEST_SUITE_P(Postgres, SourceConformance, ::testing::Values(&MakePostgresBench));
+//
+// Each source runs in the real capture half, in front of a stub topic; the test stands between
+// source and writer and cuts where it likes. What must hold, always: each committed row lies in the
+// topic once, in commit order.
+#pragma once
+
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "monitor/metrics_registry.h"
+#include "pipeline/capture.h"
+#include "support/matchers.h"
+#include "support/memory_topic.h"
+#include "support/topic_contents.h"
+
+namespace tailwater {
+
+// One server with one captured table: an integer key, a text.
+class SourceBench {
+ public:
+  virtual ~SourceBench() = default;
+  virtual std::string type() const = 0;
+  // A source that captures that table under the name "shop"; may be called again, never twice at a
+  // time.
+  virtual Result<std::unique_ptr<Source>> Make() = 0;
+  // One committed transaction that inserts rows with the keys first_id, first_id + 1, …
+  virtual void Commit(int64_t first_id, int count) = 0;
+  // The server drops the source's session, if there is one.
+  virtual void Interrupt() = 0;
+};
+using MakeSourceBench = std::unique_ptr<SourceBench> (*)();
+
+// Where the test stands: it counts the source's calls and fails one of them on command.
+struct SourceTap {
+  std::atomic<int64_t> calls = 0;
+  std::atomic<int64_t> fail_at = 0;  // the n-th call from the start; 0 = none
+  std::atomic<int64_t> failed = 0;
+  std::atomic<int64_t> released = 0;
+  std::atomic<bool> running = false;
+};
+
+class TappedWriter final : public ChangeWriter {
+ public:
+  TappedWriter(ChangeWriter& out, SourceTap& tap) : out_(out), tap_(tap) {}
+  Status Establish(const SourceIdentity& identity,
+                   const std::optional<Position>& frontier) override {
+    TW_TRY(Pass());
+    return out_.Establish(identity, frontier);
+  }
+  bool WaitForRoom(std::chrono::milliseconds timeout) override { return out_.WaitForRoom(timeout); }
+  Status Begin(const Transaction& transaction) override {
+    TW_TRY(Pass());
+    return out_.Begin(transaction);
+  }
+  Status Append(const Change& change) override {
+    TW_TRY(Pass());
+    return out_.Append(change);
+  }
+  Status Commit(std::string_view frontier) override {
+    TW_TRY(Pass());
+    return out_.Commit(frontier);
+  }
+  Status AppendAlone(const Change& change, std::string_view frontier) override {
+    TW_TRY(Pass());
+    return out_.AppendAlone(change, frontier);
+  }
+  Status AdvanceIdle(std::string_view frontier) override { return out_.AdvanceIdle(frontier); }
+  Status Flush() override { return out_.Flush(); }
+
+ private:
+  Status Pass() {
+    const int64_t call = ++tap_.calls;
+    if (call != tap_.fail_at) return {};
+    ++tap_.failed;
+    return Error{Disposition::kRetry, "cut_by_the_test", "the test cut here"};
+  }
+  ChangeWriter& out_;
+  SourceTap& tap_;
+};
+
+class TappedSource final : public Source {
+ public:
+  TappedSource(std::unique_ptr<Source> source, std::shared_ptr<SourceTap> tap)
+      : source_(std::move(source)), tap_(std::move(tap)) {}
+  Status Run(const ResumePoint& resume, ChangeWriter& out, std::stop_token stop) override {
+    TappedWriter writer(out, *tap_);
+    tap_->running = true;
+    Status ended = source_->Run(resume, writer, stop);
+    tap_->running = false;
+    return ended;
+  }
+  void Release(DurableFrontier frontier) override {
+    ++tap_->released;
+    source_->Release(std::move(frontier));
+  }
+
+ private:
+  std::unique_ptr<Source> source_;
+  std::shared_ptr<SourceTap> tap_;
+};
+
+class SourceConformance : public ::testing::TestWithParam<MakeSourceBench> {
+ protected:
+  SourceConformance() : bench_(GetParam()()) {
+    options_.backoff = {.initial = std::chrono::milliseconds(1),
+                        .max = std::chrono::milliseconds(20),
+                        .operator_probe = std::chrono::milliseconds(50)};
+    options_.idle_advance_interval = std::chrono::milliseconds(50);
+  }
+
+  void OpenTopic(StubMemoryTopic::Options options = {
+                     .completion = StubMemoryTopic::Completion::kThread}) {
+    topic_ = std::make_unique<StubMemoryTopic>(options);
+  }
+  void Start() {
+    if (!topic_) OpenTopic();
+    tap_ = std::make_shared<SourceTap>();
+    std::vector<CaptureSource> sources;
+    sources.push_back({"shop", bench_->type(),
+                       [this]() -> Result<std::unique_ptr<Source>> {
+                         TW_ASSIGN_OR_RETURN(auto source, bench_->Make());
+                         return std::unique_ptr<Source>(
+                             std::make_unique<TappedSource>(std::move(source), tap_));
+                       },
+                       &metrics_.root()});
+    capture_ =
+        std::make_unique<Capture>(*topic_, std::move(sources), metrics_.root(), clock_, options_);
+    capture_->Start();
+  }
+  void Stop() {
+    capture_->Stop(std::chrono::seconds(20));
+    capture_.reset();
+  }
+  // The process dies with what the topic has not stored.
+  void Kill() {
+    topic_->Crash();
+    capture_->Stop(std::chrono::seconds(0));
+    capture_.reset();
+  }
+  SourceStatus Status() { return capture_->GetStatus().sources[0]; }
+  // False after 60 s.
+  template <class Condition>
+  bool WaitFor(Condition holds) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (std::chrono::steady_clock::now() < deadline) {
+      if (holds()) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return holds();
+  }
+  bool WaitForRows(size_t count) {
+    return WaitFor([&] { return Rows(Contents(*topic_)).size() >= count; });
+  }
+  bool WaitForStreaming() {
+    return WaitFor([&] { return Status().state == SourceState::kStreaming; });
+  }
+  // All `count` rows, keys from 0 on, once and in order.
+  void ExpectRows(size_t count) {
+    const auto rows = Rows(Contents(*topic_));
+    ASSERT_EQ(rows.size(), count);
+    std::set<std::string> ids;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      EXPECT_EQ(rows[i].after.substr(0, rows[i].after.find(',')), std::to_string(i));
+      EXPECT_TRUE(ids.insert(rows[i].id).second) << rows[i].id << " twice";
+    }
+  }
+
+  std::unique_ptr<SourceBench> bench_;
+  MetricsRegistry metrics_;
+  SystemClock clock_;
+  CaptureOptions options_;
+  std::unique_ptr<StubMemoryTopic> topic_;
+  std::shared_ptr<SourceTap> tap_;
+  std::unique_ptr<Capture> capture_;
+};
+
+TEST_P(SourceConformance, DeliversEachCommittedRowOnceInCommitOrder) {
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  bench_->Commit(0, 3);
+  bench_->Commit(3, 1);
+  bench_->Commit(4, 10);
+  ASSERT_TRUE(WaitForRows(14));
+  Stop();
+  ExpectRows(14);
+}
+
+TEST_P(SourceConformance, ResumesWhereItWas) {
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  size_t rows = 0;
+  for (int round = 0; round < 4; ++round) {
+    bench_->Commit(rows, 5);
+    rows += 5;
+    ASSERT_TRUE(WaitForRows(rows));
+    Stop();
+    bench_->Commit(rows, 2);  // while nobody reads
+    rows += 2;
+    Start();
+    ASSERT_TRUE(WaitForRows(rows));
+  }
+  Stop();
+  ExpectRows(rows);
+}
+
+TEST_P(SourceConformance, ReplaysWhatWasNotStoredWhenTheProcessDied) {
+  OpenTopic({.completion = StubMemoryTopic::Completion::kManual});
+  std::atomic<bool> storing = true;
+  const std::jthread disk([&](std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      if (storing) topic_->RunPending();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  bench_->Commit(0, 5);
+  ASSERT_TRUE(WaitForRows(5));
+  Stop();
+
+  storing = false;
+  Start();
+  for (int64_t i = 5; i < 15; ++i) bench_->Commit(i, 1);
+  ASSERT_TRUE(WaitFor([&] { return tap_->calls >= 3 * 10; }));
+  Kill();
+  EXPECT_EQ(Rows(Contents(*topic_)).size(), 5u);
+  storing = true;
+  Start();
+  ASSERT_TRUE(WaitForRows(15));
+  Stop();
+  ExpectRows(15);
+}
+
+TEST_P(SourceConformance, ReleasesNothingBeforeItIsDurable) {
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  ASSERT_TRUE(WaitFor([&] { return Status().frontier.has_value(); }));
+  topic_->HoldCompletions();
+  const int64_t released = tap_->released;
+  bench_->Commit(0, 5);
+  ASSERT_TRUE(WaitForRows(5));
+  EXPECT_LE(tap_->released, released + 1);  // one may have been on its way
+  topic_->ReleaseCompletions();
+  ASSERT_TRUE(WaitFor([&] { return tap_->released > released; }));
+  Stop();
+  ExpectRows(5);
+}
+
+TEST_P(SourceConformance, SurvivesACutAtEachOfItsCalls) {
+  int64_t last = 1;
+  size_t rows = 0;
+  for (int64_t cut = 1; cut <= last; ++cut) {
+    Start();
+    tap_->fail_at = cut;
+    bench_->Commit(rows, 3);
+    bench_->Commit(rows + 3, 2);
+    rows += 5;
+    ASSERT_TRUE(WaitForRows(rows)) << "after a cut at call " << cut;
+    // Two transactions of five rows make nine calls, after what a first start takes.
+    last = cut == 1 ? 12 : last;
+    Stop();
+  }
+  ExpectRows(rows);
+}
+
+TEST_P(SourceConformance, SurvivesASessionThatTheServerDrops) {
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  size_t rows = 0;
+  for (int round = 0; round < 5; ++round) {
+    bench_->Commit(rows, 4);
+    rows += 4;
+    bench_->Interrupt();
+    bench_->Commit(rows, 1);
+    rows += 1;
+    ASSERT_TRUE(WaitForRows(rows));
+  }
+  EXPECT_GT(Status().reconnects, 0u);
+  Stop();
+  ExpectRows(rows);
+}
+
+TEST_P(SourceConformance, SendsALargeTransactionAgainWholeAfterADeathInIt) {
+  options_.part_bytes = 1000;
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  bench_->Commit(0, 1);
+  ASSERT_TRUE(WaitForRows(1));
+  tap_->fail_at = tap_->calls + 120;
+  bench_->Commit(1, 200);
+  ASSERT_TRUE(WaitForRows(201));
+  EXPECT_EQ(tap_->failed, 1);
+  Stop();
+  ExpectRows(201);
+}
+
+TEST_P(SourceConformance, StopsInTimeWhenIdle) {
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  const auto begun = std::chrono::steady_clock::now();
+  Stop();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
+}
+
+TEST_P(SourceConformance, StopsInTimeInFrontOfAFullTopic) {
+  OpenTopic({.completion = StubMemoryTopic::Completion::kThread, .capacity_bytes = 500});
+  options_.batch_bytes = 200;
+  options_.part_bytes = 400;
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  ASSERT_TRUE(WaitFor([&] { return Status().frontier.has_value(); }));
+  topic_->HoldCompletions();
+  for (int64_t i = 0; i < 20; ++i) bench_->Commit(i * 20, 20);
+  ASSERT_TRUE(WaitFor([&] { return capture_->GetStatus().queued_bytes > 300; }));
+  const auto begun = std::chrono::steady_clock::now();
+  capture_->RequestStop();
+  ASSERT_TRUE(WaitFor([&] { return !tap_->running; }));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
+  topic_->ReleaseCompletions();
+  Stop();
+
+  Start();
+  ASSERT_TRUE(WaitForRows(400));
+  Stop();
+  ExpectRows(400);
+}
+
+TEST_P(SourceConformance, GoesOnAfterTheTopicFailed) {
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  bench_->Commit(0, 2);
+  ASSERT_TRUE(WaitForRows(2));
+  topic_->FailNextAppend({Disposition::kRetry, "topic_io", "the test failed this batch"});
+  bench_->Commit(2, 2);
+  ASSERT_TRUE(WaitForRows(4));
+  topic_->LoseNextAnswer({Disposition::kRetry, "topic_io", "the test lost this answer"});
+  bench_->Commit(4, 2);
+  bench_->Commit(6, 2);
+  ASSERT_TRUE(WaitForRows(8));
+  Stop();
+  ExpectRows(8);
+}
+
+}  // namespace tailwater

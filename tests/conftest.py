@@ -1,0 +1,38 @@
+"""Fixtures of the end-to-end tests. Real servers only; a version that cannot be had is skipped by name."""
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from tests.servers import postgres as servers  # noqa: E402
+
+
+def start_server(version=None, **more):
+    try:
+        servers.fetch(version or servers.DEFAULT_VERSION)
+    except Exception as error:  # no network, no registry: say which server is missing
+        pytest.skip(f"Postgres {version or servers.DEFAULT_VERSION} cannot be had: {error}")
+    return servers.PostgresServer(version=version, **more)
+
+
+@pytest.fixture
+def server():
+    """A Postgres of the default version, for this test alone."""
+    with start_server() as running:
+        yield running
+
+
+@pytest.fixture(params=servers.VERSIONS, ids=lambda version: f"pg{version}")
+def any_server(request):
+    with start_server(request.param) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def binary_exists():
+    from tests.support.daemon import BINARY
+    if not os.access(BINARY, os.X_OK):
+        pytest.exit(f"no tailwater binary at {BINARY}: build it, or set TAILWATER", 2)
