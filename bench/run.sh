@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Catch-up from a prepared backlog through to the local topic, beside pg_recvlogical to /dev/null, in pairs within one run.
+#   bench/run.sh                        1,000,000 inserts at 100 a transaction, TCP, 5 pairs
+#   bench/run.sh --rows-per-transaction 1 --changes 200000 --pairs 7
+#   bench/run.sh --unix                 over the Unix socket
+# Prints changes/s, CPU seconds per million changes (ours and the database's walsender), peak memory, and the ratio of each pair.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+case " $* " in *" -h "*|*" --help "*) sed -n '2,6s/^# //p' "$0"; exit 0 ;; esac
+deploy/install-deps.sh --tests
+cmake --preset release >/dev/null
+cmake --build build/release --target tailwater
+exec /usr/bin/python3 bench/catch_up.py --binary build/release/tailwater "$@"
