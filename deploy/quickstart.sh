@@ -1,0 +1,259 @@
+#!/usr/bin/env bash
+# From a bare Debian 12 machine to changes flowing: installs what is missing, builds, and shows the main job on a private Postgres.
+#   deploy/quickstart.sh           runs the tour, stops all it started and removes its folder
+#   deploy/quickstart.sh --keep    leaves Postgres and Tailwater running and prints where
+#   deploy/quickstart.sh --binary FILE   uses a binary that is already built
+set -euo pipefail
+cd "$(dirname "$0")/.."
+repository=$PWD
+
+keep=false binary=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --keep) keep=true ;;
+    --binary) shift; binary=$(realpath "$1") ;;
+    -h|--help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;
+    *) echo "quickstart.sh: unknown option '$1' (there are --keep and --binary FILE)" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+bold= dim= green= off=
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' off=$'\e[0m'; fi
+step() { printf '\n%s%s%s\n' "$bold" "$*" "$off"; }
+say() { printf '  %s\n' "$*"; }
+fail() { printf 'quickstart.sh: %s\n' "$*" >&2; exit 1; }
+now_ms() { local t=$EPOCHREALTIME; t=${t/./}; echo $((t / 1000)); }
+
+# ---------------------------------------------------------------------------------------------------- install and build
+if [ -z "$binary" ]; then
+  echo "This installs Debian packages (170 MB to download, 690 MB on disk if none of them is there), builds Tailwater in build/release (some minutes the"
+  echo "first time, seconds later, 200 MB) and then runs a tour of about 15 seconds in a folder of its own below /tmp (300 MB, removed)."
+  deploy/install-deps.sh
+  cmake --preset release >/dev/null
+  cmake --build build/release --target tailwater
+  binary=$repository/build/release/tailwater
+fi
+pg_bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
+[ -n "$pg_bin" ] || fail "no Postgres below /usr/lib/postgresql: run deploy/install-deps.sh"
+
+# ---------------------------------------------------------------------------------------------------- a folder, a Postgres
+home=$(mktemp -d /tmp/tailwater-quickstart.XXXXXX)
+chmod 755 "$home"
+daemon_pid= tail_pid= postgres_up=false
+as_postgres() { if [ "$(id -u)" -eq 0 ]; then su nobody -s /bin/bash -c "$1"; else bash -c "$1"; fi; }
+stop_process() { # pid
+  [ -n "$1" ] && kill -0 "$1" 2>/dev/null || return 0
+  kill "$1" 2>/dev/null || return 0
+  for _ in $(seq 100); do kill -0 "$1" 2>/dev/null || return 0; sleep 0.05; done
+  kill -9 "$1" 2>/dev/null || return 0
+}
+clean_up() {
+  local code=$?
+  trap - EXIT
+  stop_process "$tail_pid"
+  if [ $code -ne 0 ] && [ -s "$home/daemon.log" ]; then
+    printf '\nThe last lines of %s/daemon.log:\n' "$home" >&2; tail -n 15 "$home/daemon.log" >&2
+  fi
+  if $keep && [ $code -eq 0 ]; then exit 0; fi
+  stop_process "$daemon_pid"
+  if $postgres_up; then as_postgres "$pg_bin/pg_ctl -D $home/pg -m immediate -s stop" || true; fi
+  if [ $code -eq 0 ]; then rm -rf "$home"; else echo "quickstart.sh: left for a look: $home" >&2; fi
+  exit $code
+}
+trap clean_up EXIT
+free_port() {
+  local port
+  while :; do
+    port=$((20000 + RANDOM % 20000))
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+  done
+}
+pg_port=$(free_port) http_port=$(free_port)
+
+started=$(now_ms)
+mkdir "$home/pg" "$home/socket"
+if [ "$(id -u)" -eq 0 ]; then chown nobody: "$home/pg" "$home/socket"; fi
+as_postgres "$pg_bin/initdb -D $home/pg -U postgres -A trust --no-sync >/dev/null"
+as_postgres "$pg_bin/pg_ctl -D $home/pg -w -s -l $home/pg/log -o '-p $pg_port -c listen_addresses=127.0.0.1 -k $home/socket -c wal_level=logical -c max_wal_size=4GB' start"
+postgres_up=true
+export PGHOST=$home/socket PGPORT=$pg_port PGUSER=postgres PGDATABASE=shop PGOPTIONS=
+sql() { psql -XqAt -v ON_ERROR_STOP=1 -c "$1"; }
+PGDATABASE=postgres sql "create database shop" >/dev/null
+sql "create table orders (id bigint generated always as identity primary key, customer text not null, note text not null,
+                          total numeric(12,2) not null, placed_at timestamptz not null default now());
+     create table user_plans (user_id int primary key, plan text not null, seats int not null default 1);"
+say "Postgres $(sql 'show server_version' | cut -d' ' -f1) on 127.0.0.1:$pg_port, ready in $(($(now_ms) - started)) ms"
+
+# ---------------------------------------------------------------------------------------------------- the pipeline
+step "1. The pipeline: one source, the embedded topic, two sinks"
+cat >"$home/shop.yaml" <<YAML
+version: 1
+pipeline: shop
+sources:
+  shop:
+    type: postgres
+    url: postgres://postgres@127.0.0.1:$pg_port/shop
+    tables: [public.orders, public.user_plans]
+topic:
+  type: local
+  path: $home/topic
+sinks:
+  search:
+    type: sqlite
+    path: $home/copy.db
+    tables:
+      - {match: public.orders, table: orders, search: [customer, note]}
+      - {match: public.user_plans, table: user_plans}
+  feed:
+    type: stdout
+    tables: [public.*]
+YAML
+sed 's/^/  | /' "$home/shop.yaml"
+export TAILWATER_URL=http://127.0.0.1:$http_port
+start_daemon() {
+  "$binary" run "$home/shop.yaml" --listen "127.0.0.1:$http_port" >>"$home/feed.jsonl" 2>>"$home/daemon.log" &
+  daemon_pid=$!
+  disown "$daemon_pid"   # the shell would otherwise announce its end by kill -9
+  for _ in $(seq 400); do
+    curl -sf -o /dev/null "$TAILWATER_URL/readyz" && return
+    kill -0 "$daemon_pid" 2>/dev/null || fail "Tailwater ended at its start"
+    sleep 0.025
+  done
+  fail "Tailwater was not ready within 10 s"
+}
+"$binary" validate "$home/shop.yaml" | sed 's/^/  /'
+started=$(now_ms)
+start_daemon
+say "ready $(($(now_ms) - started)) ms after its start: publication and slot made, streaming"
+
+copy() { sqlite3 -batch -noheader -cmd ".timeout 2000" "$home/copy.db" "$1"; }
+wait_for() { # what, seconds, command...
+  local what=$1 limit=$(($(now_ms) + $2 * 1000)); shift 2
+  until "$@"; do
+    [ "$(now_ms)" -lt "$limit" ] || fail "waited too long for $what"
+    sleep 0.005
+  done
+}
+
+# ---------------------------------------------------------------------------------------------------- one change
+step "2. One change, from commit to search hit"
+sql "insert into orders (customer, note, total) values ('Ada', 'two blue kettles', 59.80), ('Grace', 'one red kettle', 29.90);
+     insert into user_plans values (1, 'pro', 5), (2, 'free', 1);" >/dev/null
+hits() { copy "select group_concat(o.customer || ': ' || o.note, '; ') from orders_search s join orders o on o.rowid = s.rowid where orders_search match '$1'" 2>/dev/null || true; }
+wait_for "the first rows in the copy" 10 bash -c "[ \"\$(sqlite3 '$home/copy.db' 'select count(*) from orders' 2>/dev/null)\" = 2 ]"
+"$binary" tail "$home/shop.yaml" --from end >"$home/tail.txt" 2>>"$home/tail.err" &
+tail_pid=$!
+sleep 0.3
+say "search for 'teapot' before:  $(hits teapot)(nothing)"
+say "UPDATE orders SET note = 'one red teapot', total = 34.50 WHERE id = 2"
+sql "update orders set note = 'one red teapot', total = 34.50 where id = 2" >/dev/null
+committed=$(now_ms)
+until [ -n "$(hits teapot)" ]; do [ $(($(now_ms) - committed)) -lt 5000 ] || fail "the update did not reach the copy"; done
+found=$(($(now_ms) - committed))
+say "search for 'teapot' after:   $(hits teapot)   ${green}(at most $found ms after the commit)${off}"
+wait_for "the change in tailwater tail" 5 grep -q teapot "$home/tail.txt"
+say "and as 'tailwater tail' shows it:"
+grep -B1 -A3 teapot "$home/tail.txt" | head -n 5 | sed 's/^/    /'
+stop_process "$tail_pid"; tail_pid=
+
+# ---------------------------------------------------------------------------------------------------- load and kill -9
+step "3. Load, and kill -9 in the middle of it"
+cat >"$home/load.sql" <<'SQL'
+\set user random(1, 500)
+begin;
+insert into orders (customer, note, total) values ('customer ' || :user, 'order of ' || md5(random()::text), random() * 1000);
+update orders set total = total + 1 where id = (select max(id) from orders);
+insert into user_plans values (:user, 'free') on conflict (user_id) do update set seats = user_plans.seats + 1;
+commit;
+SQL
+"$pg_bin/pgbench" -n -f "$home/load.sql" -c 2 -T 6 >"$home/pgbench.txt" 2>&1 &
+load_pid=$!
+sleep 2
+kill -9 "$daemon_pid"
+while kill -0 "$daemon_pid" 2>/dev/null; do sleep 0.005; done
+say "pgbench runs, 3 changes a transaction; after 2 s: kill -9 $daemon_pid"
+before=$(copy "select count(*) from orders")
+started=$(now_ms)
+start_daemon
+wait_for "the copy to move on" 20 bash -c "[ \"\$(sqlite3 -cmd '.timeout 2000' '$home/copy.db' 'select count(*) from orders')\" -gt $before ]"
+resumed=$(($(now_ms) - started))
+wait "$load_pid"
+say "$(grep -E '^tps|number of transactions actually' "$home/pgbench.txt" | tr '\n' ' ' | sed 's/number of transactions actually processed: //; s/tps = \([0-9]*\).*/transactions, \1 a second/')"
+caught_up() { [ "$(copy 'select count(*) from orders')" = "$(sql 'select count(*) from orders')" ]; }
+wait_for "the copy to catch up" 30 caught_up
+"$binary" tail "$home/shop.yaml" --from beginning --no-follow -o json >"$home/topic.jsonl"
+read -r changes twice inserted < <(sqlite3 -batch :memory: <<SQL
+create table t(j text);
+.mode ascii
+.separator "\\037" "\\n"
+.import $home/topic.jsonl t
+.mode list
+.separator " "
+select count(*), count(*) - count(distinct json_extract(j, '\$.id')),
+       count(distinct case when json_extract(j, '\$.op') = 'insert' and json_extract(j, '\$.table') = 'public.orders' then json_extract(j, '\$.id') end)
+from t where json_extract(j, '\$.op') in ('insert', 'update', 'delete');
+SQL
+)
+missing=$(($(sql "select count(*) from orders") - inserted))
+say "${green}resumed in $resumed ms: $changes changes, $missing missing, $twice twice${off}"
+[ "$missing" = 0 ] && [ "$twice" = 0 ] || fail "the topic is not exact"
+
+# ---------------------------------------------------------------------------------------------------- a stopped sink
+step "4. A sink that stops: somebody locks the copy for four seconds"
+slot_bytes() { sql "select pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint from pg_replication_slots where slot_name like 'tailwater_%'"; }
+feed_lines() { grep -c . "$home/feed.jsonl" || true; }
+(echo "begin exclusive;"; sleep 4; echo "commit;") | sqlite3 "$home/copy.db" &
+lock_pid=$!
+lines=$(feed_lines)
+"$pg_bin/pgbench" -n -f "$home/load.sql" -c 1 -T 3 >/dev/null 2>&1
+sleep 0.5
+"$binary" status -o json >"$home/status.json"
+say "after 3 s of load:  search $(sqlite3 -batch :memory: "select 'is ' || json_extract(value, '\$.state') || ', ' || json_extract(value, '\$.lag_records') || ' records behind: ' || json_extract(value, '\$.message')
+  from json_each(readfile('$home/status.json'), '\$.pipelines[0].sinks') where json_extract(value, '\$.name') = 'search'")"
+say "                    feed is live, $(($(feed_lines) - lines)) changes delivered meanwhile"
+say "                    the slot holds $(slot_bytes) bytes of unconfirmed log: capture waits for no sink"
+wait "$lock_pid"
+started=$(now_ms)
+wait_for "the locked sink to catch up" 30 caught_up
+say "${green}lock gone: caught up $(($(now_ms) - started)) ms later${off}"
+
+# ---------------------------------------------------------------------------------------------------- the panel
+step "5. The slot, as 'tailwater status', the metrics and the server see it"
+"$binary" status | sed 's/^/  /'
+metric() { curl -sf "$TAILWATER_URL/metrics" | awk -v name="$1" 'index($1, name "{") == 1 || $1 == name {print $2; exit}'; }
+say "tailwater_source_retained_log_bytes $(metric tailwater_source_retained_log_bytes)   tailwater_source_lag_bytes $(metric tailwater_source_lag_bytes)   tailwater_source_lag_seconds $(metric tailwater_source_lag_seconds)"
+say "pg_replication_slots: $(sql "select slot_name || ', active ' || active || ', wal_status ' || wal_status || ', confirmed ' || confirmed_flush_lsn || ', server at ' || pg_current_wal_lsn() from pg_replication_slots where slot_name like 'tailwater_%'")"
+
+# ---------------------------------------------------------------------------------------------------- equality
+step "6. Source and copy, compared row by row"
+wait_for "the last updates" 20 bash -c "[ \"\$(psql -XAt -c 'select sum(total) from orders')\" = \"\$(sqlite3 '$home/copy.db' 'select printf(\"%.2f\", sum(total)) from orders')\" ]"
+compare() { # table, columns
+  local left right
+  left=$(sql "select $2 from $1 order by 1" | md5sum | cut -c1-12)
+  right=$(copy "select $2 from $1 order by 1" | md5sum | cut -c1-12)
+  [ "$left" = "$right" ] || fail "$1 differs: $left at the source, $right in the copy"
+  say "$1: $(copy "select count(*) from $1") rows, checksum $left on both sides"
+}
+compare orders "id, customer, note, total"
+compare user_plans "user_id, plan, seats"
+
+# ---------------------------------------------------------------------------------------------------- cost
+step "7. What it cost, and how fast it is"
+ticks=$(awk '{print $14 + $15}' "/proc/$daemon_pid/stat")
+memory=$(awk '/VmHWM/ {print int($2 / 1024)}' "/proc/$daemon_pid/status")
+total=$("$binary" tail "$home/shop.yaml" --from beginning --no-follow -o json | wc -l)
+say "$total records in the topic; since its restart Tailwater used $((ticks * 1000 / $(getconf CLK_TCK))) ms of CPU and at most $memory MB of memory"
+sql "insert into orders (customer, note, total) select 'bulk', 'row ' || g, 1 from generate_series(1, 100000) g" >/dev/null
+started=$(now_ms)
+wait_for "100,000 rows in the copy" 60 caught_up
+say "one transaction of 100,000 rows: in topic, copy, search index and feed $(($(now_ms) - started)) ms after its commit, $((100000 * 1000 / ($(now_ms) - started + 1))) changes a second"
+
+step "Next: your own database"
+say "1. cp config/postgres.yaml my.yaml, and set url, tables and sinks"
+say "2. build/release/tailwater check my.yaml        lists what is missing on the server, with the SQL to run"
+say "3. build/release/tailwater run my.yaml"
+if $keep; then
+  printf '\nStill running: Postgres on 127.0.0.1:%s (psql -h %s -p %s -U postgres shop), Tailwater on %s, files in %s\n' "$pg_port" "$home/socket" "$pg_port" "$TAILWATER_URL" "$home"
+  echo "Stop: kill $daemon_pid; su nobody -s /bin/bash -c '$pg_bin/pg_ctl -D $home/pg stop'; rm -rf $home"
+fi
