@@ -11,7 +11,7 @@ void RegisterBlackhole(Registry& registry) {
        .summary = "Takes every change and keeps nothing; for tests and measurements.",
        .options = {},
        .table_options = {},
-       .default_start = StartAt::kBeginning,
+       .traits = {},
        .validate = {},
        .create = [](const BlackholeSinkConfig&, TableRules<NoTableOptions>,
                     SinkContext context) -> Result<std::unique_ptr<Sink>> {

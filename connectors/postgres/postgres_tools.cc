@@ -61,6 +61,10 @@ Result<Rows> PostgresTools::Ask(const std::string& sql,
 
 Result<std::vector<Finding>> PostgresTools::Check() { return CheckServer(config_, context_); }
 
+Result<std::vector<TableDescription>> PostgresTools::DescribeTables() {
+  return std::vector<TableDescription>();
+}
+
 Result<LogHealth> PostgresTools::Watch() {
   Result<LogHealth> health = Look();
   if (!health) session_.reset();

@@ -23,6 +23,7 @@ class PostgresTools final : public SourceTools {
         names_(NamesFor(config_, context_.pipeline, context_.name)) {}
 
   Result<std::vector<Finding>> Check() override;
+  Result<std::vector<TableDescription>> DescribeTables() override;
   Result<LogHealth> Watch() override;
   Result<Position> LogEnd() override;
   Result<bool> HasReached(const Position& frontier, const Position& target) override;

@@ -11,7 +11,7 @@ void RegisterStdout(Registry& registry) {
        .summary = "One line of JSON per change, to standard output or a file.",
        .options = StdoutSinkOptions(),
        .table_options = {},
-       .default_start = StartAt::kEnd,
+       .traits = {.default_start = StartAt::kEnd},
        .validate = {},
        .create = [](const StdoutSinkConfig& config, TableRules<NoTableOptions>,
                     SinkContext context) -> Result<std::unique_ptr<Sink>> {

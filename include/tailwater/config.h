@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -109,7 +108,7 @@ using OptionTable = std::vector<OptionSpec>;
 // Fills `config` from a map node: unknown keys (with a suggestion), missing required keys and bad
 // values become problems. `also_known` names keys that somebody else reads (`type`, `tables`).
 void ParseOptions(const OptionTable& table, const ConfigNode& section,
-                  std::initializer_list<std::string_view> also_known, void* config,
+                  const std::vector<std::string_view>& also_known, void* config,
                   Problems& problems);
 
 // Conversions used by Field(); each reports into `problems` and leaves `out` alone on failure.

@@ -52,13 +52,24 @@ struct SourceType {
 
 enum class StartAt : uint8_t { kBeginning, kEnd };
 
+// What a type of sink is by nature; the engine's own options (start, snapshot, replay, …) take their
+// defaults from it.
+struct SinkTraits {
+  StartAt default_start = StartAt::kBeginning;  // row sinks: the beginning; event sinks: the end
+  // Acts on each change: snapshot rows and replays are left out unless the configuration asks for
+  // them, and a change never overtakes an older one of its row, not even one that was refused.
+  bool trigger = false;
+};
+
 struct SinkType {
   std::string type;
   std::string summary;
   OptionTable options;
   OptionTable table_options;
-  StartAt default_start = StartAt::kBeginning;  // row sinks: the beginning; event sinks: the end
+  SinkTraits traits;
   std::function<ParsedConfig(const ConfigNode& section, Problems& problems)> parse;
+  // The columns that the configuration names. Never empty.
+  std::function<std::vector<ColumnUse>(const ParsedConfig&)> column_uses;
   std::function<Result<std::unique_ptr<Sink>>(const ParsedConfig&, SinkContext)> create;
 };
 
@@ -80,13 +91,22 @@ struct SinkDefinition {
   std::string summary;
   OptionTable options;
   OptionTable table_options;  // of {match: …} entries
-  StartAt default_start = StartAt::kBeginning;
+  SinkTraits traits;
   std::function<void(const Config&, const TableRules<TableOptions>&, const ConfigNode& section,
                      Problems&)>
       validate;
+  // May be empty: the configuration names no columns.
+  std::function<std::vector<ColumnUse>(const Config&, const TableRules<TableOptions>&)> column_uses;
   std::function<Result<std::unique_ptr<Sink>>(const Config&, TableRules<TableOptions>, SinkContext)>
       create;
 };
+
+// Keys of a sink's section, and of its tables: entries, that the engine reads itself; a connector
+// cannot have options of these names.
+inline const std::vector<std::string_view> kSinkKeys = {
+    "type", "tables", "start", "snapshot", "replay", "halt_after", "max_lane_wait", "park_limit"};
+inline const std::vector<std::string_view> kTableEntryKeys = {
+    "match", "exclude", "when", "on_missing_before"};
 
 class Registry {
  public:
@@ -133,23 +153,27 @@ void Registry::AddSink(SinkDefinition<Config, TableOptions> definition) {
                 definition.summary,
                 definition.options,
                 definition.table_options,
-                definition.default_start,
+                definition.traits,
+                {},
                 {},
                 {}};
   type.parse = [definition](const ConfigNode& section, Problems& problems) -> ParsedConfig {
     auto parsed = std::make_shared<Parsed>();
-    ParseOptions(definition.options, section, {"type", "tables", "start"}, &parsed->config,
-                 problems);
+    ParseOptions(definition.options, section, kSinkKeys, &parsed->config, problems);
     parsed->tables.selection = TableSelection::Parse(section.Find("tables"), problems);
     for (const TableEntry& entry : parsed->tables.selection.entries()) {
       TableOptions& options = parsed->tables.options.emplace_back();
       if (entry.options.kind == ConfigNode::Kind::kMap) {
-        ParseOptions(definition.table_options, entry.options, {"match", "exclude"}, &options,
-                     problems);
+        ParseOptions(definition.table_options, entry.options, kTableEntryKeys, &options, problems);
       }
     }
     if (definition.validate) definition.validate(parsed->config, parsed->tables, section, problems);
     return parsed;
+  };
+  type.column_uses =
+      [uses = definition.column_uses](const ParsedConfig& config) -> std::vector<ColumnUse> {
+    const auto* parsed = static_cast<const Parsed*>(config.get());
+    return uses ? uses(parsed->config, parsed->tables) : std::vector<ColumnUse>();
   };
   type.create = [create = definition.create](const ParsedConfig& config, SinkContext context) {
     const auto* parsed = static_cast<const Parsed*>(config.get());

@@ -5,10 +5,15 @@
 // verdicts per partition. Delivery is at least once: a sink states the mechanism that makes a
 // repeated or late change harmless (Change::version, compared with >=). Threads: every call comes
 // from the sink's one thread. Exceptions end the sink, never the process.
+//
+// Three shapes: a plain sink writes a batch and answers; a TransactionalSink keeps the offsets
+// itself; a ConcurrentSink has many changes in flight and answers for each when it is done.
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -32,6 +37,11 @@ struct Verdict {
   std::string_view code;  // kRejected, kRetry: static, snake_case: metric label and runbook heading
   std::string reason;     // kRejected, kRetry: for people, without row values
   std::chrono::milliseconds after{0};  // kRetry: not before; 0 = the runner's backoff
+  // kRetry: the target takes nothing at the moment (it is down, throttles, refuses our credentials).
+  // That says nothing about this change: it counts as no attempt, and nothing is parked for it.
+  bool whole_target = false;
+  // kRetry with whole_target: it will not heal alone; the reason says what to do.
+  bool needs_operator = false;
 
   static Verdict Applied() { return {Kind::kApplied, {}, {}, {}}; }
   static Verdict Superseded() { return {Kind::kSuperseded, {}, {}, {}}; }
@@ -41,6 +51,10 @@ struct Verdict {
   static Verdict Retry(std::string_view code, std::string reason,
                        std::chrono::milliseconds after = {}) {
     return {Kind::kRetry, code, std::move(reason), after};
+  }
+  static Verdict Unavailable(std::string_view code, std::string reason,
+                             std::chrono::milliseconds after, bool needs_operator = false) {
+    return {Kind::kRetry, code, std::move(reason), after, true, needs_operator};
   }
   bool final() const {
     return kind == Kind::kApplied || kind == Kind::kSuperseded || kind == Kind::kRejected;
@@ -79,6 +93,7 @@ struct SweepRequest {
 };
 
 class TransactionalSink;
+class ConcurrentSink;
 
 class Sink {
  public:
@@ -104,6 +119,43 @@ class Sink {
 
   // Non-null for a sink that keeps the offsets itself, in the same transaction as the data.
   virtual TransactionalSink* transactional() { return nullptr; }
+
+  // Non-null for a sink that has many changes in flight; Write() is then never called. Asked once,
+  // after Open().
+  virtual ConcurrentSink* concurrent() { return nullptr; }
+};
+
+// A sink whose target answers slowly, or each change for itself. The runner submits the changes
+// that may go now, at most one per record key and only as many as there is room for, and takes the
+// verdicts as they come. Frontier, schema and sweep records are not submitted. A TRUNCATE is
+// submitted alone: nothing before it in its partition is still in flight, nothing behind it goes
+// before its verdict.
+class ConcurrentSink {
+ public:
+  virtual ~ConcurrentSink() = default;
+
+  // Called once, before the first Submit(). The sink calls `wake`, from any thread, whenever a
+  // verdict or room has come; `wake` returns at once and may be called too often.
+  virtual void OnProgress(std::function<void()> wake) = 0;
+
+  // How many more changes it takes now; 0 = none before it wakes the runner.
+  virtual size_t Room() const = 0;
+
+  // Takes one; the delivery is valid during the call only. Each ticket comes back from
+  // TakeFinished() once, unless CancelAll() comes first. Does not wait for the target.
+  virtual void Submit(uint64_t ticket, const Delivery& delivery) = 0;
+
+  struct Finished {
+    uint64_t ticket = 0;
+    Verdict verdict;
+  };
+  // Appends what is finished; does not wait. An error is one that no retry heals: the sink halts
+  // with it.
+  virtual Status TakeFinished(std::vector<Finished>& finished) = 0;
+
+  // Gives up what is in flight: none of these tickets comes back, though the target may have got
+  // them. Returns at once.
+  virtual void CancelAll() = 0;
 };
 
 // The result of a commit that compares the stored offsets first.

@@ -131,6 +131,16 @@ struct LogHealth {
   std::string explanation;  // what holds the log back, in words with pid and query; may be empty
 };
 
+// A captured table as the server describes it now: what conditions and mappings are checked against
+// before any change of it was read.
+struct TableDescription {
+  SchemaPtr schema;
+  // The log carries the whole old row of updates and deletes.
+  bool whole_before = false;
+  // The statement that would make it so, and what it costs; empty if nothing can.
+  std::string whole_before_remedy;
+};
+
 // Looks at the same server on connections of its own; Watch() may keep its session for the next
 // call, the others close theirs. Reads catalogs only; Drop() alone changes anything. Threads: one
 // call at a time; any thread, also while the Source runs.
@@ -139,6 +149,8 @@ class SourceTools {
   virtual ~SourceTools() = default;
   virtual Result<std::vector<Finding>>
   Check() = 0;  // an unreachable server is a finding with severity kError, too
+  // The tables that `tables:` selects, as they are now.
+  virtual Result<std::vector<TableDescription>> DescribeTables() = 0;
   virtual Result<LogHealth> Watch() = 0;
   virtual Result<Position> LogEnd() = 0;  // the server's flushed end of log, for --until-caught-up
   // Whether a source that resumes at `frontier` has seen everything up to `target`.

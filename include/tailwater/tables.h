@@ -3,6 +3,8 @@
 // stand before a name where it matters.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,6 +45,17 @@ class TableSelection {
 
  private:
   std::vector<TableEntry> entries_;
+};
+
+// A place of a configuration that names a column of a row, for example a field of a template. The
+// engine refuses what the table does not have, and what its log never carries.
+struct ColumnUse {
+  size_t entry = 0;  // index of the tables: entry; kEveryEntry = all of them
+  bool before = false;  // OLD.column, else NEW.column
+  std::string column;
+  Location location;
+  std::string path;  // for messages
+  static constexpr size_t kEveryEntry = SIZE_MAX;
 };
 
 // A selection with each entry's options parsed into a struct of the connector's.

@@ -244,14 +244,15 @@ class Loader {
       sink.type = FindType(entry.value, entry.key_location, registry_.sinks(), problems_);
       if (sink.type != nullptr) {
         sink.config = sink.type->parse(entry.value, problems_);
-        if (sink.type->default_start == StartAt::kEnd) sink.start.kind = StartSpec::Kind::kEnd;
+        if (sink.type->traits.default_start == StartAt::kEnd)
+          sink.rules.start.kind = StartSpec::Kind::kEnd;
       }
       if (const ConfigNode* start = entry.value.Find("start")) {
-        ParseStart(*start, sink.start, problems_);
+        ParseStart(*start, sink.rules.start, problems_);
       }
       // Problems of the tables are those that the type's parse() has found already.
       Problems repeated;
-      sink.tables = TableSelection::Parse(entry.value.Find("tables"),
+      sink.rules.tables = TableSelection::Parse(entry.value.Find("tables"),
                                           sink.type == nullptr ? problems_ : repeated);
       draft.config.sinks.push_back(std::move(sink));
     });
@@ -262,7 +263,7 @@ class Loader {
     std::vector<std::string_view> sources;
     for (const SourceConfig& source : draft.config.sources) sources.push_back(source.name);
     for (const SinkConfig& sink : draft.config.sinks) {
-      for (const TableEntry& entry : sink.tables.entries()) {
+      for (const TableEntry& entry : sink.rules.tables.entries()) {
         CheckSinkPattern(draft, sources, entry, entry.match, true);
         for (const TablePattern& pattern : entry.exclude) {
           CheckSinkPattern(draft, sources, entry, pattern, false);

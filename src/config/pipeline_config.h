@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "pipeline/start_spec.h"
+#include "pipeline/delivery_rules.h"
 #include "sdk/log_setup.h"
 #include "tailwater/config.h"
 #include "tailwater/registry.h"
@@ -29,8 +29,7 @@ struct SinkConfig {
   std::string name;
   const SinkType* type = nullptr;
   ParsedConfig config;
-  TableSelection tables;
-  StartSpec start;  // as written, else the type's default_start
+  DeliveryRules rules;  // as written, else by the type's traits
   Location location;
 };
 

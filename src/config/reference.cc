@@ -142,7 +142,7 @@ std::string Reference(const Registry& registry) {
                 "Where a new sink begins: beginning, end, {time: 2026-11-21T09:30:00Z} or {offset: "
                 "1234} of the topic.");
     out.Line(
-        4, std::string("# start: ") + (type.default_start == StartAt::kEnd ? "end" : "beginning"));
+        4, std::string("# start: ") + (type.traits.default_start == StartAt::kEnd ? "end" : "beginning"));
     out.Options(4, type.options);
   }
   out.Line(0, "");

@@ -64,14 +64,14 @@ Pipeline::Pipeline(PipelineConfig config, PipelineOptions options, std::unique_p
   if (delivers()) {
     for (const SinkConfig& sink : config_.sinks) {
       Metrics& scope = metrics_.Scoped({{"pipeline", config_.name}, {"sink", sink.name}});
-      SinkContext context{config_.name, sink.name, sink.tables,
+      SinkContext context{config_.name, sink.name, sink.rules.tables,
                           Logger(config_.name + "." + sink.name), scope};
       sinks_.push_back(std::make_unique<SinkRunner>(
           config_.name, sink.name, *topic_,
           [type = sink.type, parsed = sink.config, context] {
             return type->create(parsed, context);
           },
-          sink.tables, sink.start, scope, options_.sinks));
+          sink.rules, scope, options_.sinks));
     }
   }
   if (captures()) {

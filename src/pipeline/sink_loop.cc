@@ -12,17 +12,17 @@ namespace tailwater {
 using namespace std::chrono_literals;
 
 SinkLoop::SinkLoop(std::string pipeline, std::string sink, Topic& topic,
-                   SinkRunner::CreateSink create, TableSelection tables, StartSpec start,
-                   Metrics& metrics, SinkRunnerOptions options)
+                   SinkRunner::CreateSink create, DeliveryRules rules, Metrics& metrics,
+                   SinkRunnerOptions options)
     : sink_name_(sink),
       topic_(topic),
       create_(std::move(create)),
-      start_(start),
+      rules_(std::move(rules)),
       options_(std::move(options)),
       clock_(options_.clock != nullptr ? *options_.clock : system_clock_),
       random_(options_.random ? options_.random : SystemRandom()),
       reporter_(std::move(pipeline), std::move(sink), metrics, clock_),
-      selection_(std::move(tables), sink_name_),
+      selection_(rules_.tables, sink_name_),
       backoff_(options_.backoff, random_) {}
 
 SinkRunner::StepResult SinkLoop::Step(Milliseconds timeout) {
@@ -179,21 +179,21 @@ Status SinkLoop::LoadOffsets(const Subscription::Assignment& assignment) {
 }
 
 Result<int64_t> SinkLoop::ResolveStart(int32_t partition, const PartitionRange& range) {
-  switch (start_.kind) {
+  switch (rules_.start.kind) {
     case StartSpec::Kind::kBeginning:
       return range.begin;
     case StartSpec::Kind::kEnd:
       return range.end;
     case StartSpec::Kind::kTime:
-      return reader_->OffsetAt(partition, start_.time_micros);
+      return reader_->OffsetAt(partition, rules_.start.time_micros);
     case StartSpec::Kind::kOffset:
-      if (start_.offset < range.begin || start_.offset > range.end) {
+      if (rules_.start.offset < range.begin || rules_.start.offset > range.end) {
         return Halt(Disposition::kNeedsOperator, "start_outside_topic",
                     fmt::format("start: offset {} lies outside the topic, which holds {} to {}; "
                                 "choose another start",
-                                start_.offset, range.begin, range.end));
+                                rules_.start.offset, range.begin, range.end));
       }
-      return start_.offset;
+      return rules_.start.offset;
   }
   return Error{Disposition::kFatal, "start_unknown", "unknown kind of start"};
 }

@@ -29,7 +29,7 @@ namespace tailwater {
 class SinkLoop {
  public:
   SinkLoop(std::string pipeline, std::string sink, Topic& topic, SinkRunner::CreateSink create,
-           TableSelection tables, StartSpec start, Metrics& metrics, SinkRunnerOptions options);
+           DeliveryRules rules, Metrics& metrics, SinkRunnerOptions options);
 
   SinkRunner::StepResult Step(std::chrono::milliseconds timeout);
   void RequestStop() { stop_.request_stop(); }
@@ -96,7 +96,7 @@ class SinkLoop {
   const std::string sink_name_;
   Topic& topic_;
   const SinkRunner::CreateSink create_;
-  const StartSpec start_;
+  const DeliveryRules rules_;
   const SinkRunnerOptions options_;
   SystemClock system_clock_;
   const Clock& clock_;

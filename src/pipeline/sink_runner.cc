@@ -10,11 +10,10 @@ namespace tailwater {
 using namespace std::chrono_literals;
 
 SinkRunner::SinkRunner(std::string pipeline, std::string sink, Topic& topic, CreateSink create,
-                       TableSelection tables, StartSpec start, Metrics& metrics,
-                       SinkRunnerOptions options)
+                       DeliveryRules rules, Metrics& metrics, SinkRunnerOptions options)
     : thread_name_("tw-to-" + sink),
       loop_(std::make_unique<SinkLoop>(std::move(pipeline), std::move(sink), topic,
-                                       std::move(create), std::move(tables), start, metrics,
+                                       std::move(create), std::move(rules), metrics,
                                        std::move(options))) {}
 
 SinkRunner::~SinkRunner() { Stop(); }
@@ -54,6 +53,15 @@ void SinkRunner::Stop() {
   RequestStop();
   if (thread_.joinable()) thread_.join();
   loop_->Close();
+}
+
+Result<uint64_t> SinkRunner::RequeueDeadLetters(const DeadLetterFilter&,
+                                                std::chrono::milliseconds) {
+  return Error{Disposition::kRetry, "sink_busy", "comes with the next commit"};
+}
+
+Result<uint64_t> SinkRunner::DropDeadLetters(const DeadLetterFilter&, std::chrono::milliseconds) {
+  return Error{Disposition::kRetry, "sink_busy", "comes with the next commit"};
 }
 
 SinkStatus SinkRunner::Status() const { return loop_->reporter().Status(); }

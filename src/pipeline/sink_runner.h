@@ -24,7 +24,7 @@
 #include <vector>
 
 #include "pipeline/sink_status.h"
-#include "pipeline/start_spec.h"
+#include "pipeline/delivery_rules.h"
 #include "tailwater/metrics.h"
 #include "tailwater/sink.h"
 #include "tailwater/tables.h"
@@ -46,6 +46,15 @@ struct SinkRunnerOptions {
   size_t read_bytes = 1 << 20;  // one fetch
   // Offsets that only passed records of others are stored this often.
   std::chrono::milliseconds idle_commit_interval{1'000};
+  // Of a ConcurrentSink: offsets behind verdicts are stored this often while changes are in flight,
+  // and at once when none is. A crash repeats at most what came within it.
+  std::chrono::milliseconds commit_interval{100};
+  // Parked keys: how soon, and at most how rarely, the oldest record of each is tried again.
+  BackoffOptions parked_backoff{std::chrono::milliseconds(5'000),
+                                std::chrono::milliseconds(300'000)};
+  // Asked before the sink is made, with backoff until it agrees: whether conditions and mappings fit
+  // the tables as the source's server describes them. May be empty.
+  std::function<Status()> preflight;
   BackoffOptions backoff;  // of the target as a whole, and of each key that it puts off
   // Replaced by tests; null and empty mean the system's.
   const Clock* clock = nullptr;
@@ -58,8 +67,7 @@ class SinkRunner {
 
   // `metrics` is already labelled with pipeline and sink.
   SinkRunner(std::string pipeline, std::string sink, Topic& topic, CreateSink create,
-             TableSelection tables, StartSpec start, Metrics& metrics,
-             SinkRunnerOptions options = {});
+             DeliveryRules rules, Metrics& metrics, SinkRunnerOptions options = {});
   ~SinkRunner();
   SinkRunner(const SinkRunner&) = delete;
   SinkRunner& operator=(const SinkRunner&) = delete;
@@ -83,6 +91,15 @@ class SinkRunner {
 
   // Asks the topic for its end, so the lag is true even while the sink is stuck in a call.
   SinkStatus Status() const;
+  // Dead letters, by any thread, while the sink runs or is halted: handed to the sink's thread, which
+  // does it within its next step. kRetry "sink_busy" if that does not come within `timeout`, or the
+  // sink is not ours; nothing was done then.
+  // Makes what matches due again, in order of each key; answers how many keys that are.
+  Result<uint64_t> RequeueDeadLetters(const DeadLetterFilter& filter,
+                                      std::chrono::milliseconds timeout);
+  // Deletes what matches for ever; answers how many records that were.
+  Result<uint64_t> DropDeadLetters(const DeadLetterFilter& filter,
+                                   std::chrono::milliseconds timeout);
   // Sets the gauges (lag, state) from Status(). Call it before every scrape.
   void PublishMetrics();
 

@@ -51,14 +51,25 @@ struct SinkStatus {
   std::optional<double> call_seconds;  // how long the call to the target in progress has taken
 
   // Since the start of this process.
+  // No record vanishes: read = applied + superseded + filtered + dead + parked + waiting, always.
+  uint64_t read = 0;  // records taken from the topic, each once unless it was given back unread
   uint64_t applied = 0;
   uint64_t superseded = 0;
-  uint64_t rejected = 0;      // without base_missing
-  uint64_t base_missing = 0;  // partial rows whose base the sink does not hold
-  uint64_t filtered = 0;      // records of other tables or for other sinks
+  uint64_t filtered = 0;  // other tables, other sinks, `when`, snapshot rows, replays, and control
+                          // records that the runner itself dealt with
+  uint64_t dead = 0;      // became dead letters, base_missing among them
+  uint64_t parked = 0;    // were put aside behind a key that fails
+  uint64_t waiting = 0;   // now: read, and without a final verdict
+  uint64_t in_flight = 0;     // now: of those, at the target
+  uint64_t rejected = 0;      // of the dead: without base_missing
+  uint64_t base_missing = 0;  // of the dead: partial rows whose base the sink does not hold
+  uint64_t replayed = 0;      // stored dead and parked records that the target took later
   uint64_t retries = 0;
 
-  std::map<std::string, uint64_t> dead_letters;   // by code, as stored; empty = none
+  std::map<std::string, uint64_t> dead_letters;   // stored now, by code; empty = none
+  uint64_t dead_stored = 0;    // stored now: wait for a person; without base_missing
+  uint64_t parked_stored = 0;  // stored now: tried again by themselves
+  std::optional<int64_t> oldest_stored_micros;
   std::map<std::string, SinkFrontier> frontiers;  // by source; absent until one passed
 };
 

@@ -24,7 +24,7 @@ const ConfigNode* ConfigNode::Find(std::string_view key) const {
 }
 
 void ParseOptions(const OptionTable& table, const ConfigNode& section,
-                  std::initializer_list<std::string_view> also_known, void* config,
+                  const std::vector<std::string_view>& also_known, void* config,
                   Problems& problems) {
   const std::string prefix = section.path.empty() ? std::string() : section.path + ": ";
   if (section.kind != ConfigNode::Kind::kMap) {

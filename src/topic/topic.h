@@ -110,8 +110,23 @@ class TopicReader {
   virtual Result<int64_t> OffsetAt(int32_t partition, int64_t time_micros) = 0;
 };
 
+// Where a record lies: the key of a stored dead letter.
+struct RecordPlace {
+  int32_t partition = 0;
+  int64_t offset = 0;
+  auto operator<=>(const RecordPlace&) const = default;
+};
+
 // A record that its sink cannot take, or not yet.
 struct DeadLetter {
+  enum class State : uint8_t {
+    kDead,    // waits for a person: replay or drop
+    kParked,  // waits for the target, or behind an older record of its key; tried again by itself
+  };
+  State state = State::kDead;
+  // Later changes of the key wait behind it. Always for parked records; for dead ones where order
+  // matters more than progress (event sinks).
+  bool blocks_key = false;
   int32_t partition = 0;
   int64_t offset = 0;
   std::string id;  // tailwater.id
@@ -124,6 +139,24 @@ struct DeadLetter {
   std::string reason;
   uint32_t attempts = 1;
   int64_t first_seen_micros = 0;
+};
+
+std::string_view DeadLetterStateName(DeadLetter::State state);  // "dead", "parked"
+
+// Which stored records are meant; every given part must match.
+struct DeadLetterFilter {
+  std::vector<std::string> ids;  // tailwater.id; empty = any
+  std::string source;            // empty = any
+  std::string table;             // empty = any
+  std::string code;              // empty = any
+  std::optional<DeadLetter::State> state;
+};
+
+// A part of the stored records, in order of (partition, offset).
+struct DeadLetterPage {
+  std::vector<DeadLetter> letters;
+  std::optional<RecordPlace> next;  // where the next page begins; absent at the end
+  uint64_t matched = 0;             // over all pages
 };
 
 // One sink's place in the topic. Threads: the sink's own; `Describe…` calls of status go to files
@@ -148,13 +181,14 @@ class Subscription {
   virtual Result<Stored> Load() = 0;
   // Offsets of the whole group, for sweep markers.
   virtual Result<Offsets> GroupOffsets() = 0;
-  // Atomically: dead letters added, entries cleared, offsets moved. kRetry "not_owner": the
-  // generation is over.
+  // Atomically, in this order: sweeps and base_missing entries cleared, records removed, records
+  // added, offsets moved. kRetry "not_owner": the generation is over.
   struct Update {
     std::string log_id;
     Offsets offsets;
     Offsets rewound_from;  // only those that change
-    std::vector<DeadLetter> add;
+    std::vector<DeadLetter> add;  // replaces a stored one of the same place
+    std::vector<RecordPlace> remove;
     // base_missing entries of these record keys, cleared by a whole row.
     std::vector<std::string> clear_base_missing;
     // Dead and parked records of (source, table) older than a version, dropped by a sweep.
@@ -163,10 +197,32 @@ class Subscription {
   virtual Status Commit(uint64_t generation, const Update& update) = 0;
 
   struct DeadLetterCounts {
-    std::map<std::string, uint64_t> by_code;
-    std::optional<int64_t> oldest_micros;
+    std::map<std::string, uint64_t> by_code;  // dead and parked
+    uint64_t dead = 0;                        // without base_missing
+    uint64_t parked = 0;
+    std::optional<int64_t> oldest_micros;  // of dead and parked
   };
   virtual Result<DeadLetterCounts> CountDeadLetters() = 0;
+
+  // A key that later changes wait behind, with its oldest blocking record.
+  struct BlockedKey {
+    std::string key;
+    RecordPlace head;
+    DeadLetter::State state = DeadLetter::State::kParked;  // of the head
+    uint64_t records = 0;
+  };
+  // Of the partitions that are ours, in order of their heads. At most `limit`.
+  virtual Result<std::vector<BlockedKey>> BlockedKeys(size_t limit) = 0;
+  // The oldest blocking records of one key, in order; at least one if there is any, then as many as
+  // fit into both bounds.
+  virtual Result<std::vector<DeadLetter>> LoadBlocked(const std::string& key, size_t max_records,
+                                                      size_t max_bytes) = 0;
+  // Makes what matches due again: dead becomes parked, in its place. Answers the keys.
+  virtual Result<std::vector<std::string>> Requeue(uint64_t generation,
+                                                   const DeadLetterFilter& filter) = 0;
+  // Deletes what matches. Answers how many. Dead ones only, unless the filter names a state or ids.
+  virtual Result<uint64_t> DropDeadLetters(uint64_t generation,
+                                           const DeadLetterFilter& filter) = 0;
 };
 
 class Topic {
@@ -185,6 +241,12 @@ class Topic {
   // Reads a sink's committed offsets and dead letters without owning it; for status.
   virtual Result<Subscription::Stored> PeekOffsets(const std::string& sink) = 0;
   virtual Result<Subscription::DeadLetterCounts> PeekDeadLetters(const std::string& sink) = 0;
+  // The stored records themselves, from `from` on, at most `limit` and about max_bytes of keys and
+  // values.
+  virtual Result<DeadLetterPage> ListDeadLetters(const std::string& sink,
+                                                 const DeadLetterFilter& filter,
+                                                 std::optional<RecordPlace> from, size_t limit,
+                                                 size_t max_bytes) = 0;
   // Names of all sinks that ever stored anything here; for orphans.
   virtual Result<std::vector<std::string>> KnownSinks() = 0;
   // Capture's state without owning it; for status. Empty if there is no log yet.

@@ -36,6 +36,9 @@ class StubTools final : public SourceTools {
  public:
   explicit StubTools(StubServer& server) : server_(server) {}
   Result<std::vector<Finding>> Check() override { return server_.findings; }
+  Result<std::vector<TableDescription>> DescribeTables() override {
+    return std::vector<TableDescription>();
+  }
   Result<LogHealth> Watch() override {
     LogHealth health;
     health.state = "reserved";

@@ -50,7 +50,7 @@ Registry TestRegistry() {
                                                   .summary = "An event sink.",
                                                   .options = {},
                                                   .table_options = {},
-                                                  .default_start = StartAt::kEnd,
+                                                  .traits = {.default_start = StartAt::kEnd},
                                                   .validate = {},
                                                   .create = {}});
   return registry;
@@ -125,8 +125,8 @@ TEST_F(LoadConfigTest, ReadsAPipeline) {
   EXPECT_FALSE(pipeline.sources[0].tables.Selects("shop", "public.user_secrets"));
   ASSERT_THAT(pipeline.sinks, SizeIs(2));
   EXPECT_EQ(pipeline.sinks[0].name, "search");
-  EXPECT_EQ(pipeline.sinks[0].start.kind, StartSpec::Kind::kBeginning);
-  EXPECT_EQ(pipeline.sinks[1].start.kind, StartSpec::Kind::kEnd);
+  EXPECT_EQ(pipeline.sinks[0].rules.start.kind, StartSpec::Kind::kBeginning);
+  EXPECT_EQ(pipeline.sinks[1].rules.start.kind, StartSpec::Kind::kEnd);
   EXPECT_EQ(pipeline.hash.size(), 16u);
 }
 

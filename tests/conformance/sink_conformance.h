@@ -82,7 +82,7 @@ class SinkConformance
     SinkRunner runner(
         "pipe", "copy", topic,
         [&]() -> Result<std::unique_ptr<Sink>> { return harness_->NewSink(); },
-        TableSelection::Parse(nullptr, problems), {}, metrics_, options);
+        {.tables = TableSelection::Parse(nullptr, problems)}, metrics_, options);
     for (int i = 0; i < 1000; ++i) {
       if (runner.Step(std::chrono::milliseconds(0)) != SinkRunner::StepResult::kProgress) break;
     }
@@ -372,7 +372,7 @@ TEST_P(SinkConformance, ARunnerThatIsCutInMidStreamDeliversEveryRecord) {
     SinkRunner runner(
         "pipe", "copy", topic,
         [&]() -> Result<std::unique_ptr<Sink>> { return harness_->NewSink(); },
-        TableSelection::Parse(nullptr, problems), {}, metrics, options);
+        {.tables = TableSelection::Parse(nullptr, problems)}, metrics, options);
     // Each time a little further; the last one to the end.
     int steps = cut == 59 ? 1000 : 1 + cut % 3;
     while (steps-- > 0 &&

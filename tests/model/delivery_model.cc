@@ -68,7 +68,7 @@ void DeliveryModel::Join() {
         return std::unique_ptr<Sink>(std::make_unique<TransactionalMirror>(
             target_, trouble_, kind_ == SinkKind::kTransactional));
       },
-      TableSelection::Parse(nullptr, problems), StartSpec{}, metrics_, options);
+      {.tables = TableSelection::Parse(nullptr, problems)}, metrics_, options);
   processes_.push_back(std::move(process));
 }
 

@@ -31,6 +31,9 @@ struct Script {
 class ScriptedTools final : public SourceTools {
  public:
   explicit ScriptedTools(Script& script) : script_(script) {}
+  Result<std::vector<TableDescription>> DescribeTables() override {
+    return std::vector<TableDescription>();
+  }
   Result<LogHealth> Watch() override {
     const std::lock_guard lock(script_.mutex);
     ++script_.looks;

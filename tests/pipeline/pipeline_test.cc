@@ -27,6 +27,9 @@ using ::testing::HasSubstr;
 class ScriptedTools final : public SourceTools {
  public:
   explicit ScriptedTools(const Position& end) : end_(end) {}
+  Result<std::vector<TableDescription>> DescribeTables() override {
+    return std::vector<TableDescription>();
+  }
   Result<LogHealth> Watch() override {
     LogHealth health;
     health.state = "reserved";

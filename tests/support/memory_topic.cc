@@ -70,6 +70,13 @@ Result<Subscription::DeadLetterCounts> StubMemoryTopic::PeekDeadLetters(const st
   return it == core_->groups.end() ? Subscription::DeadLetterCounts() : Core::Count(it->second);
 }
 
+Result<DeadLetterPage> StubMemoryTopic::ListDeadLetters(const std::string&,
+                                                        const DeadLetterFilter&,
+                                                        std::optional<RecordPlace>, size_t,
+                                                        size_t) {
+  return DeadLetterPage();
+}
+
 Result<std::vector<std::string>> StubMemoryTopic::KnownSinks() {
   Lock lock(core_->mutex);
   std::vector<std::string> sinks;

@@ -45,6 +45,9 @@ class StubMemoryTopic : public Topic {
       const std::function<void(std::string holder)>& standby) override;
   Result<Subscription::Stored> PeekOffsets(const std::string& sink) override;
   Result<Subscription::DeadLetterCounts> PeekDeadLetters(const std::string& sink) override;
+  Result<DeadLetterPage> ListDeadLetters(const std::string& sink, const DeadLetterFilter& filter,
+                                         std::optional<RecordPlace> from, size_t limit,
+                                         size_t max_bytes) override;
   Result<std::vector<std::string>> KnownSinks() override;
   Result<std::map<std::string, std::string>> PeekState() override;
   std::optional<uint64_t> StoredBytes() override;

@@ -283,6 +283,17 @@ class StubSubscription final : public Subscription {
     return Core::Count(core_->groups[sink_]);
   }
 
+  Result<std::vector<BlockedKey>> BlockedKeys(size_t) override { return std::vector<BlockedKey>(); }
+  Result<std::vector<DeadLetter>> LoadBlocked(const std::string&, size_t, size_t) override {
+    return std::vector<DeadLetter>();
+  }
+  Result<std::vector<std::string>> Requeue(uint64_t, const DeadLetterFilter&) override {
+    return std::vector<std::string>();
+  }
+  Result<uint64_t> DropDeadLetters(uint64_t, const DeadLetterFilter&) override {
+    return uint64_t{0};
+  }
+
  private:
   const Member& Me() const {
     for (const auto& member : core_->groups[sink_].members) {

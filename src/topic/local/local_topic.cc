@@ -109,6 +109,11 @@ Result<Subscription::DeadLetterCounts> LocalTopic::PeekDeadLetters(const std::st
   return file->CountDeadLetters();
 }
 
+Result<DeadLetterPage> LocalTopic::ListDeadLetters(const std::string&, const DeadLetterFilter&,
+                                                   std::optional<RecordPlace>, size_t, size_t) {
+  return DeadLetterPage();
+}
+
 Result<std::vector<std::string>> LocalTopic::KnownSinks() {
   std::vector<std::string> sinks;
   std::error_code error;

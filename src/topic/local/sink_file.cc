@@ -247,6 +247,23 @@ Result<Subscription::Assignment> LocalSubscription::Poll(std::chrono::millisecon
   return Assignment{kGeneration, {0}};
 }
 
+Result<std::vector<Subscription::BlockedKey>> LocalSubscription::BlockedKeys(size_t) {
+  return std::vector<BlockedKey>();
+}
+
+Result<std::vector<DeadLetter>> LocalSubscription::LoadBlocked(const std::string&, size_t,
+                                                               size_t) {
+  return std::vector<DeadLetter>();
+}
+
+Result<std::vector<std::string>> LocalSubscription::Requeue(uint64_t, const DeadLetterFilter&) {
+  return std::vector<std::string>();
+}
+
+Result<uint64_t> LocalSubscription::DropDeadLetters(uint64_t, const DeadLetterFilter&) {
+  return uint64_t{0};
+}
+
 Result<Offsets> LocalSubscription::GroupOffsets() {
   TW_ASSIGN_OR_RETURN(Stored stored, file_.Load());
   return std::move(stored.offsets);

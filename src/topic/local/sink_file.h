@@ -55,6 +55,12 @@ class LocalSubscription final : public Subscription {
   Result<Offsets> GroupOffsets() override;
   Status Commit(uint64_t generation, const Update& update) override;
   Result<DeadLetterCounts> CountDeadLetters() override { return file_.CountDeadLetters(); }
+  Result<std::vector<BlockedKey>> BlockedKeys(size_t limit) override;
+  Result<std::vector<DeadLetter>> LoadBlocked(const std::string& key, size_t max_records,
+                                              size_t max_bytes) override;
+  Result<std::vector<std::string>> Requeue(uint64_t generation,
+                                           const DeadLetterFilter& filter) override;
+  Result<uint64_t> DropDeadLetters(uint64_t generation, const DeadLetterFilter& filter) override;
 
  private:
   const FileLock lock_;
