@@ -285,10 +285,10 @@ TEST_F(LoadConfigTest, ReadsEveryFormOfStart) {
 )"),
               IsEmpty());
   const PipelineConfig& pipeline = config_.pipelines[0];
-  EXPECT_EQ(pipeline.FindSink("a")->start.kind, StartSpec::Kind::kEnd);
-  EXPECT_EQ(pipeline.FindSink("b")->start,
+  EXPECT_EQ(pipeline.FindSink("a")->rules.start.kind, StartSpec::Kind::kEnd);
+  EXPECT_EQ(pipeline.FindSink("b")->rules.start,
             (StartSpec{StartSpec::Kind::kTime, 1795253400000000, 0}));
-  EXPECT_EQ(pipeline.FindSink("c")->start, (StartSpec{StartSpec::Kind::kOffset, 0, 7}));
+  EXPECT_EQ(pipeline.FindSink("c")->rules.start, (StartSpec{StartSpec::Kind::kOffset, 0, 7}));
 }
 
 TEST_F(LoadConfigTest, HashIgnoresLayoutButNotContent) {
