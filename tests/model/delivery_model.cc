@@ -68,7 +68,7 @@ void DeliveryModel::Join() {
         return std::unique_ptr<Sink>(std::make_unique<TransactionalMirror>(
             target_, trouble_, kind_ == SinkKind::kTransactional));
       },
-      {.tables = TableSelection::Parse(nullptr, problems)}, metrics_, options);
+      DeliveryRules{.tables = TableSelection::Parse(nullptr, problems)}, metrics_, options);
   processes_.push_back(std::move(process));
 }
 

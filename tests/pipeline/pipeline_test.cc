@@ -98,7 +98,7 @@ class PipelineTest : public ::testing::Test {
     ConfigNode section;
     section.kind = ConfigNode::Kind::kMap;
     config_.sinks.push_back(
-        {name, found, found->parse(section, problems), AllTables(), StartSpec(), Location()});
+        {name, found, found->parse(section, problems), DeliveryRules{.tables = AllTables()}, Location()});
     ASSERT_TRUE(problems.empty());
   }
 

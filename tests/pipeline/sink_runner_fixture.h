@@ -46,7 +46,7 @@ class SinkRunnerTest : public ::testing::Test {
           return std::unique_ptr<Sink>(
               std::make_unique<ScriptedSink>(target_, wants_truncate_events_));
         },
-        {.tables = selection, .start = start}, metrics_, std::move(options));
+        DeliveryRules{.tables = selection, .start = start}, metrics_, std::move(options));
   }
 
   // Steps until nothing moves any more.
