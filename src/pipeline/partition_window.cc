@@ -17,12 +17,12 @@ const WindowRecord* PartitionWindow::first_open() const {
 }
 
 void PartitionWindow::Add(std::shared_ptr<const ReadBatch> batch, std::span<const Change> changes,
-                          std::span<const uint32_t> selected) {
+                          std::span<const uint32_t> selected, int64_t next_offset) {
   for (const uint32_t index : selected) {
     const ReadBatch::Record& record = batch->records[index];
     records_.push_back({&changes[index], record.key, record.value, record.offset, false});
   }
-  read_offset_ = batch->next_offset;
+  read_offset_ = next_offset;
   if (selected.empty()) return;
   bytes_ += batch->bytes;
   chunks_.push_back({std::move(batch), selected.size()});

@@ -40,9 +40,15 @@ class PartitionWindow {
   // The offset that may be committed: every record before it is final, or was none of ours.
   int64_t passed_offset() const;
 
-  // Takes over a batch that was read at read_offset(). `selected` holds indexes of its records.
+  // Takes over a batch that was read at read_offset(), up to `next_offset`. `selected` holds
+  // indexes of its records.
   void Add(std::shared_ptr<const ReadBatch> batch, std::span<const Change> changes,
-           std::span<const uint32_t> selected);
+           std::span<const uint32_t> selected, int64_t next_offset);
+
+  // The record at read_offset() could not be judged when it was read last. It is read again once
+  // all that was read before it is committed.
+  bool blocked() const { return blocked_; }
+  void set_blocked(bool blocked) { blocked_ = blocked; }
 
   // Not yet dropped, in offset order.
   std::span<WindowRecord> records() { return std::span<WindowRecord>(records_).subspan(head_); }
@@ -86,6 +92,7 @@ class PartitionWindow {
   int32_t partition_;
   int64_t read_offset_;
   int64_t committed_;
+  bool blocked_ = false;
   std::vector<WindowRecord> records_;  // from head_ on
   size_t head_ = 0;
   std::deque<Chunk> chunks_;

@@ -22,7 +22,7 @@ SinkLoop::SinkLoop(std::string pipeline, std::string sink, Topic& topic,
       clock_(options_.clock != nullptr ? *options_.clock : system_clock_),
       random_(options_.random ? options_.random : SystemRandom()),
       reporter_(std::move(pipeline), std::move(sink), metrics, clock_),
-      selection_(rules_.tables, sink_name_),
+      selection_(rules_, sink_name_),
       backoff_(options_.backoff, random_) {}
 
 SinkRunner::StepResult SinkLoop::Step(Milliseconds timeout) {
@@ -98,7 +98,7 @@ Status SinkLoop::Prepare() {
     TW_TRY(reporter_.InCall([&] { return sink_->Open(); }));
     opened_ = true;
     transaction_ = sink_->transactional();
-    selection_.set_skip_sweeps(sink_->wants_truncate_events());
+    selection_.set_takes_events(sink_->wants_truncate_events());
     TW_TRY(CountDeadLetters());
   }
   return {};

@@ -58,6 +58,8 @@ class SinkLoop {
   // Once something was read: waits for more, up to batch_wait.
   Status FillLonger();
   Result<bool> ReadInto(PartitionWindow& window, Milliseconds timeout);
+  bool HoldsNothing() const;                     // of what was read, all is committed
+  int64_t ReplayBelow(int32_t partition) const;  // offset of the last rewind
   bool WantsMore(const PartitionWindow& window, bool read_already) const;
 
   // Collects deliveries up to a batch and runs the markers that are due. True if one moved.

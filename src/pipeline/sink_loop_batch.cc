@@ -39,8 +39,7 @@ Result<bool> SinkLoop::Fill(Milliseconds timeout) {
       if (read) any = more = true;
     }
     // Records of others only: commit that much first, so that a sink of few tables moves on.
-    if (std::all_of(turn.begin(), turn.end(), [](auto* window) { return window->size() == 0; }))
-      break;
+    if (HoldsNothing()) break;
   }
   if (any || timeout <= 0ms || stop_.stop_requested()) return any;
   for (PartitionWindow* window : turn) {
@@ -77,6 +76,10 @@ Status SinkLoop::FillLonger() {
 }
 
 Result<bool> SinkLoop::ReadInto(PartitionWindow& window, Milliseconds timeout) {
+  if (window.blocked() && !HoldsNothing()) {
+    WaitFor(timeout);
+    return false;
+  }
   auto read = reader_->Read(window.partition(), window.read_offset(), options_.read_bytes, timeout,
                             stop_.get_token());
   if (!read) {
@@ -93,14 +96,28 @@ Result<bool> SinkLoop::ReadInto(PartitionWindow& window, Milliseconds timeout) {
   }
   std::shared_ptr<const ReadBatch> batch = *std::move(read);
   if (batch == nullptr || batch->next_offset == window.read_offset()) return false;
-  TW_ASSIGN_OR_RETURN(const std::span<const uint32_t> selected, selection_.Select(*batch));
-  reporter_.Filtered(batch->records.size() - selected.size());
+  TW_ASSIGN_OR_RETURN(RecordSelection::Selected selected,
+                      selection_.Select(*batch, ReplayBelow(window.partition())));
+  reporter_.Filtered(selected.filtered);
   std::span<const Change> changes;
-  if (!selected.empty()) {
+  if (!selected.records.empty()) {
     TW_ASSIGN_OR_RETURN(changes, batch->Changes());
   }
-  window.Add(std::move(batch), changes, selected);
-  return true;
+  const bool moved = selected.next_offset != window.read_offset();
+  window.Add(std::move(batch), changes, selected.records, selected.next_offset);
+  window.set_blocked(selected.blocked.has_value());
+  if (selected.blocked && HoldsNothing()) return *std::move(selected.blocked);
+  return moved;
+}
+
+bool SinkLoop::HoldsNothing() const {
+  return std::all_of(windows_.begin(), windows_.end(),
+                     [](const auto& entry) { return entry.second.size() == 0; });
+}
+
+int64_t SinkLoop::ReplayBelow(int32_t partition) const {
+  const auto rewound = rewound_from_.find(partition);
+  return rewound == rewound_from_.end() ? INT64_MIN : rewound->second;
 }
 
 Result<bool> SinkLoop::Collect() {
@@ -116,8 +133,7 @@ Result<bool> SinkLoop::Collect() {
 }
 
 Result<bool> SinkLoop::CollectFrom(PartitionWindow& window) {
-  const auto rewound = rewound_from_.find(window.partition());
-  const int64_t replay_below = rewound == rewound_from_.end() ? INT64_MIN : rewound->second;
+  const int64_t replay_below = ReplayBelow(window.partition());
   const Clock::TimePoint now = window.lanes().empty() ? Clock::TimePoint() : clock_.Now();
   bool moved = false;
   bool all_final = true;  // everything before the record at hand

@@ -37,8 +37,6 @@ SinkReporter::SinkReporter(std::string pipeline, std::string sink, Metrics& metr
       logger_(pipeline + "." + sink),
       superseded_total_(metrics.GetCounter("tailwater_sink_superseded_total",
                                            "Changes the target already held, or newer ones.")),
-      filtered_total_(metrics.GetCounter("tailwater_sink_filtered_total",
-                                         "Records of other tables or for other sinks.")),
       batch_records_(
           metrics.GetHistogram("tailwater_sink_batch_records", "Records per write to the target.")),
       write_duration_seconds_(metrics.GetHistogram("tailwater_sink_write_duration_seconds",
@@ -59,6 +57,11 @@ SinkReporter::SinkReporter(std::string pipeline, std::string sink, Metrics& metr
     written_total_[op] =
         &metrics.GetCounter("tailwater_sink_records_written_total", "Changes the target applied.",
                             {{"op", std::string(OperationName(static_cast<Operation>(op)))}});
+  }
+  for (size_t i = 0; i < kFilterReasons; ++i) {
+    filtered_total_[i] = &metrics.GetCounter(
+        "tailwater_sink_filtered_total", "Records that the sink is not meant to get, by reason.",
+        {{"reason", std::string(kFilterReasonNames[i])}});
   }
   for (const SinkState state : kAllStates) {
     state_[static_cast<size_t>(state)] =
@@ -208,17 +211,23 @@ void SinkReporter::PublishCounts() {
         .Add(static_cast<double>(count));
   }
   if (superseded_ > 0) superseded_total_.Add(static_cast<double>(superseded_));
-  if (filtered_ > 0) filtered_total_.Add(static_cast<double>(filtered_));
+  uint64_t filtered = 0;
+  for (size_t i = 0; i < kFilterReasons; ++i) {
+    if (filtered_[i] == 0) continue;
+    filtered += filtered_[i];
+    filtered_total_[i]->Add(static_cast<double>(filtered_[i]));
+  }
   {
     MutexLock lock(mutex_);
     status_.applied += applied;
     status_.superseded += superseded_;
-    status_.filtered += filtered_;
+    status_.filtered += filtered;
     status_.retries += retries;
     status_.rejected += rejected;
     status_.base_missing += base_missing;
   }
-  superseded_ = filtered_ = 0;
+  superseded_ = 0;
+  filtered_ = {};
   retried_.clear();
   rejected_.clear();
 }

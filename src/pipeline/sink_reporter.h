@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "pipeline/filter_reason.h"
 #include "pipeline/sink_status.h"
 #include "tailwater/change.h"
 #include "tailwater/log.h"
@@ -58,7 +59,9 @@ class SinkReporter {
   void Superseded() { ++superseded_; }
   void Retried(std::string_view code) { ++retried_[code]; }
   void Rejected(std::string_view code) { ++rejected_[code]; }
-  void Filtered(size_t records) { filtered_ += records; }
+  void Filtered(const FilterCounts& counts) {
+    for (size_t i = 0; i < kFilterReasons; ++i) filtered_[i] += counts[i];
+  }
   // Adds what was counted since the last call to status and metrics.
   void PublishCounts();
 
@@ -79,14 +82,14 @@ class SinkReporter {
   // Of the loop's thread: counted since the last PublishCounts().
   std::array<uint64_t, kOperations> applied_{};
   uint64_t superseded_ = 0;
-  uint64_t filtered_ = 0;
+  FilterCounts filtered_{};
   std::map<std::string_view, uint64_t> retried_;
   std::map<std::string_view, uint64_t> rejected_;
   int64_t newest_source_time_micros_ = 0;
 
   std::array<Counter*, kOperations> written_total_{};
   Counter& superseded_total_;
-  Counter& filtered_total_;
+  std::array<Counter*, kFilterReasons> filtered_total_{};
   std::map<std::string_view, Counter*> retries_total_;
   std::map<std::string_view, Counter*> dead_letters_total_;
   Histogram& batch_records_;
