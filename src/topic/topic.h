@@ -142,10 +142,11 @@ struct DeadLetter {
 };
 
 std::string_view DeadLetterStateName(DeadLetter::State state);  // "dead", "parked"
+std::optional<DeadLetter::State> DeadLetterStateNamed(std::string_view name);
 
 // Which stored records are meant; every given part must match.
 struct DeadLetterFilter {
-  std::vector<std::string> ids;  // tailwater.id; empty = any
+  std::vector<std::string> ids;  // tailwater.id, at most some thousand; empty = any
   std::string source;            // empty = any
   std::string table;             // empty = any
   std::string code;              // empty = any
@@ -186,7 +187,7 @@ class Subscription {
   struct Update {
     std::string log_id;
     Offsets offsets;
-    Offsets rewound_from;  // only those that change
+    Offsets rewound_from;         // only those that change
     std::vector<DeadLetter> add;  // replaces a stored one of the same place
     std::vector<RecordPlace> remove;
     // base_missing entries of these record keys, cleared by a whole row.
@@ -211,18 +212,21 @@ class Subscription {
     DeadLetter::State state = DeadLetter::State::kParked;  // of the head
     uint64_t records = 0;
   };
-  // Of the partitions that are ours, in order of their heads. At most `limit`.
-  virtual Result<std::vector<BlockedKey>> BlockedKeys(size_t limit) = 0;
+  // Of the partitions that are ours, in order of their heads: those whose head lies behind `after`,
+  // at most `limit`.
+  virtual Result<std::vector<BlockedKey>> BlockedKeys(
+      size_t limit, std::optional<RecordPlace> after = std::nullopt) = 0;
   // The oldest blocking records of one key, in order; at least one if there is any, then as many as
   // fit into both bounds.
   virtual Result<std::vector<DeadLetter>> LoadBlocked(const std::string& key, size_t max_records,
                                                       size_t max_bytes) = 0;
-  // Makes what matches due again: dead becomes parked, in its place. Answers the keys.
+  // Makes what matches due again: dead becomes parked and blocks its key, in its place. Answers the
+  // keys, those of matching parked records too. kRetry "not_owner" as Commit(), and so below.
   virtual Result<std::vector<std::string>> Requeue(uint64_t generation,
                                                    const DeadLetterFilter& filter) = 0;
   // Deletes what matches. Answers how many. Dead ones only, unless the filter names a state or ids.
-  virtual Result<uint64_t> DropDeadLetters(uint64_t generation,
-                                           const DeadLetterFilter& filter) = 0;
+  // In steps: after a failure a part may be gone. What waited behind a deleted record moves up.
+  virtual Result<uint64_t> DropDeadLetters(uint64_t generation, const DeadLetterFilter& filter) = 0;
 };
 
 class Topic {

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "conformance/topic_dead_letters.h"
 #include "conformance/topic_reading.h"
 #include "conformance/topic_sinks.h"
 #include "support/full_disk.h"
@@ -69,16 +70,14 @@ NamedWorld Stub(std::string name, StubMemoryTopic::Options options) {
   return {std::move(name), [options] { return std::make_unique<StubWorld>(options); }};
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Topics, TopicConformance,
-    ::testing::Values(NamedWorld{"Local", [] { return std::make_unique<LocalWorld>(); }},
-                      Stub("StubInline", {}),
-                      Stub("StubThreadPartitionsGroups",
-                           {.partitions = 3,
-                            .completion = StubMemoryTopic::Completion::kThread,
-                            .commit_markers = true,
-                            .exclusive_subscriptions = false})),
-    NameOfWorld);
+const auto kTopics = ::testing::Values(
+    NamedWorld{"Local", [] { return std::make_unique<LocalWorld>(); }}, Stub("StubInline", {}),
+    Stub("StubThreadPartitionsGroups", {.partitions = 3,
+                                        .completion = StubMemoryTopic::Completion::kThread,
+                                        .commit_markers = true,
+                                        .exclusive_subscriptions = false}));
+INSTANTIATE_TEST_SUITE_P(Topics, TopicConformance, kTopics, NameOfWorld);
+INSTANTIATE_TEST_SUITE_P(Topics, TopicDeadLetters, kTopics, NameOfWorld);
 
 }  // namespace
 }  // namespace tailwater

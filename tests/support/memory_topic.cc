@@ -67,14 +67,18 @@ Result<Subscription::Stored> StubMemoryTopic::PeekOffsets(const std::string& sin
 Result<Subscription::DeadLetterCounts> StubMemoryTopic::PeekDeadLetters(const std::string& sink) {
   Lock lock(core_->mutex);
   const auto it = core_->groups.find(sink);
-  return it == core_->groups.end() ? Subscription::DeadLetterCounts() : Core::Count(it->second);
+  return it == core_->groups.end() ? Subscription::DeadLetterCounts()
+                                   : it->second.dead_letters.Count();
 }
 
-Result<DeadLetterPage> StubMemoryTopic::ListDeadLetters(const std::string&,
-                                                        const DeadLetterFilter&,
-                                                        std::optional<RecordPlace>, size_t,
-                                                        size_t) {
-  return DeadLetterPage();
+Result<DeadLetterPage> StubMemoryTopic::ListDeadLetters(const std::string& sink,
+                                                        const DeadLetterFilter& filter,
+                                                        std::optional<RecordPlace> from,
+                                                        size_t limit, size_t max_bytes) {
+  Lock lock(core_->mutex);
+  const auto it = core_->groups.find(sink);
+  return it == core_->groups.end() ? DeadLetterPage()
+                                   : it->second.dead_letters.List(filter, from, limit, max_bytes);
 }
 
 Result<std::vector<std::string>> StubMemoryTopic::KnownSinks() {
@@ -242,7 +246,7 @@ std::vector<DeadLetter> StubMemoryTopic::DeadLetters(const std::string& sink) co
   std::vector<DeadLetter> letters;
   const auto it = core_->groups.find(sink);
   if (it == core_->groups.end()) return letters;
-  for (const auto& [place, letter] : it->second.dead_letters) letters.push_back(letter);
+  for (const auto& [place, letter] : it->second.dead_letters.letters()) letters.push_back(letter);
   return letters;
 }
 

@@ -15,6 +15,7 @@
 
 #include "codec/codec.h"
 #include "support/memory_topic.h"
+#include "support/memory_topic_dead_letters.h"
 
 namespace tailwater {
 
@@ -43,8 +44,7 @@ struct Group {
   Subscription::Stored stored;
   uint64_t generation = 1;
   std::vector<Member> members;
-  std::map<std::pair<int32_t, int64_t>, DeadLetter> dead_letters;
-  std::map<std::string, std::pair<int32_t, int64_t>> base_missing;  // record key -> its one entry
+  DeadLetterStore dead_letters;
 };
 
 }  // namespace stub
@@ -191,17 +191,6 @@ struct StubMemoryTopic::Core {
       group.members[i % group.members.size()].partitions.push_back(i);
     }
     changed.notify_all();
-  }
-
-  static Subscription::DeadLetterCounts Count(const stub::Group& group) {
-    Subscription::DeadLetterCounts counts;
-    for (const auto& [place, letter] : group.dead_letters) {
-      ++counts.by_code[letter.code];
-      if (!counts.oldest_micros || letter.first_seen_micros < *counts.oldest_micros) {
-        counts.oldest_micros = letter.first_seen_micros;
-      }
-    }
-    return counts;
   }
 };
 

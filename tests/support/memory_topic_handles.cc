@@ -224,17 +224,12 @@ class StubSubscription final : public Subscription {
       return *core_->fail_commit;
     }
     Group& group = core_->groups[sink_];
-    const auto& mine = Me().partitions;
-    const auto owned = [&](int32_t partition) {
-      return std::find(mine.begin(), mine.end(), partition) != mine.end();
-    };
     bool all_owned = generation == group.generation;
-    for (const auto& [partition, offset] : update.offsets) all_owned &= owned(partition);
-    for (const auto& letter : update.add) all_owned &= owned(letter.partition);
-    if (!all_owned) {
-      return Error{Disposition::kRetry, "not_owner",
-                   fmt::format("generation {} of sink '{}' is over", generation, sink_)};
-    }
+    for (const auto& [partition, offset] : update.offsets) all_owned &= Owned(partition);
+    for (const auto& letter : update.add) all_owned &= Owned(letter.partition);
+    for (const auto& place : update.remove) all_owned &= Owned(place.partition);
+    if (!all_owned) return NotOwner(generation);
+    group.dead_letters.Apply(update);
     if (!update.log_id.empty() && update.log_id != group.stored.log_id) {
       group.stored = {.log_id = update.log_id};
     }
@@ -242,59 +237,54 @@ class StubSubscription final : public Subscription {
     for (const auto& [partition, offset] : update.rewound_from) {
       group.stored.rewound_from[partition] = offset;
     }
-    const auto erase = [&](auto matches) {
-      std::erase_if(group.dead_letters, [&](const auto& entry) { return matches(entry.second); });
-      std::erase_if(group.base_missing,
-                    [&](const auto& entry) { return !group.dead_letters.contains(entry.second); });
-    };
-    for (const auto& sweep : update.sweeps) {
-      erase([&](const DeadLetter& letter) {
-        return letter.source == sweep.source && letter.table == sweep.table &&
-               letter.version < sweep.version;
-      });
-    }
-    for (const auto& key : update.clear_base_missing) {
-      erase([&](const DeadLetter& letter) {
-        return letter.code == kBaseMissing && letter.key == key;
-      });
-    }
-    for (const auto& letter : update.add) {
-      const std::pair place(letter.partition, letter.offset);
-      if (letter.code == kBaseMissing) {
-        const auto [it, added] = group.base_missing.try_emplace(letter.key, place);
-        if (!added) {  // one entry per key: the newest record, the first time seen
-          DeadLetter merged = letter;
-          const DeadLetter& old = group.dead_letters.at(it->second);
-          merged.first_seen_micros = old.first_seen_micros;
-          merged.attempts = std::max(old.attempts, letter.attempts);
-          group.dead_letters.erase(it->second);
-          it->second = place;
-          group.dead_letters[place] = std::move(merged);
-          continue;
-        }
-      }
-      group.dead_letters[place] = letter;
-    }
     return {};
   }
 
   Result<DeadLetterCounts> CountDeadLetters() override {
     Lock lock(core_->mutex);
-    return Core::Count(core_->groups[sink_]);
+    return core_->groups[sink_].dead_letters.Count();
   }
 
-  Result<std::vector<BlockedKey>> BlockedKeys(size_t) override { return std::vector<BlockedKey>(); }
-  Result<std::vector<DeadLetter>> LoadBlocked(const std::string&, size_t, size_t) override {
-    return std::vector<DeadLetter>();
+  Result<std::vector<BlockedKey>> BlockedKeys(size_t limit,
+                                              std::optional<RecordPlace> after) override {
+    Lock lock(core_->mutex);
+    return core_->groups[sink_].dead_letters.BlockedKeys(limit, after, Owner());
   }
-  Result<std::vector<std::string>> Requeue(uint64_t, const DeadLetterFilter&) override {
-    return std::vector<std::string>();
+
+  Result<std::vector<DeadLetter>> LoadBlocked(const std::string& key, size_t max_records,
+                                              size_t max_bytes) override {
+    Lock lock(core_->mutex);
+    return core_->groups[sink_].dead_letters.LoadBlocked(key, max_records, max_bytes, Owner());
   }
-  Result<uint64_t> DropDeadLetters(uint64_t, const DeadLetterFilter&) override {
-    return uint64_t{0};
+
+  Result<std::vector<std::string>> Requeue(uint64_t generation,
+                                           const DeadLetterFilter& filter) override {
+    Lock lock(core_->mutex);
+    Group& group = core_->groups[sink_];
+    if (generation != group.generation) return NotOwner(generation);
+    return group.dead_letters.Requeue(filter, Owner());
+  }
+
+  Result<uint64_t> DropDeadLetters(uint64_t generation, const DeadLetterFilter& filter) override {
+    Lock lock(core_->mutex);
+    Group& group = core_->groups[sink_];
+    if (generation != group.generation) return NotOwner(generation);
+    return group.dead_letters.Drop(filter, Owner());
   }
 
  private:
+  bool Owned(int32_t partition) const {
+    const auto& mine = Me().partitions;
+    return std::find(mine.begin(), mine.end(), partition) != mine.end();
+  }
+  DeadLetterStore::Owned Owner() const {
+    return [this](int32_t partition) { return Owned(partition); };
+  }
+  Error NotOwner(uint64_t generation) const {
+    return Error{Disposition::kRetry, "not_owner",
+                 fmt::format("generation {} of sink '{}' is over", generation, sink_)};
+  }
+
   const Member& Me() const {
     for (const auto& member : core_->groups[sink_].members) {
       if (member.id == id_) return member;

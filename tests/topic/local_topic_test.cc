@@ -143,7 +143,7 @@ TEST_F(LocalTopicTest, RefusesANewerFormat) {
   for (const char* name : {"changes.db", "search.db"}) {
     auto file = sqlite::Database::Open(File(name), sqlite::OpenMode::kReadWrite);
     ASSERT_OK(file);
-    ASSERT_OK(file->Execute("PRAGMA user_version = 2"));
+    ASSERT_OK(file->Execute("PRAGMA user_version = 99"));
   }
   LocalTopic topic(Options());
   const auto writer = topic.OpenWriter({}, nullptr);

@@ -109,9 +109,13 @@ Result<Subscription::DeadLetterCounts> LocalTopic::PeekDeadLetters(const std::st
   return file->CountDeadLetters();
 }
 
-Result<DeadLetterPage> LocalTopic::ListDeadLetters(const std::string&, const DeadLetterFilter&,
-                                                   std::optional<RecordPlace>, size_t, size_t) {
-  return DeadLetterPage();
+Result<DeadLetterPage> LocalTopic::ListDeadLetters(const std::string& sink,
+                                                   const DeadLetterFilter& filter,
+                                                   std::optional<RecordPlace> from, size_t limit,
+                                                   size_t max_bytes) {
+  TW_ASSIGN_OR_RETURN(auto file, SinkFile::OpenForReading(paths_, sink));
+  if (!file) return DeadLetterPage();
+  return file->ListDeadLetters(filter, from, limit, max_bytes);
 }
 
 Result<std::vector<std::string>> LocalTopic::KnownSinks() {

@@ -1,5 +1,6 @@
 #include "topic/local/sink_file.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "support/text.h"
@@ -12,6 +13,13 @@ constexpr int64_t kSinkApplicationId = 0x5457534b;  // "TWSK"
 constexpr uint64_t kGeneration = 1;                 // the set never changes
 constexpr char kDoing[] = "sink's place in the local topic";
 
+// Bounds of one step: how many records one transaction drops, how many pages it gives back.
+constexpr size_t kDropsPerStep = 1'000;
+constexpr int64_t kPagesPerStep = 128;
+// New records reuse free pages; only more than this share of the file goes back to the disk.
+constexpr int64_t kFreeShare = 8;
+constexpr int64_t kFreePages = 256;
+
 constexpr char kTables[] = R"(
 CREATE TABLE place (id INTEGER PRIMARY KEY CHECK (id = 1), log_id TEXT NOT NULL);
 CREATE TABLE offsets (
@@ -19,25 +27,38 @@ CREATE TABLE offsets (
   next_offset INTEGER,
   rewound_from INTEGER
 );
-CREATE TABLE dead_letters (
-  partition INTEGER NOT NULL,
-  "offset" INTEGER NOT NULL,
-  id TEXT NOT NULL,
-  source TEXT NOT NULL,
-  "table" TEXT NOT NULL,
-  version INTEGER NOT NULL,
-  code TEXT NOT NULL,
-  reason TEXT NOT NULL,
-  attempts INTEGER NOT NULL,
-  first_seen_micros INTEGER NOT NULL,
-  key BLOB NOT NULL,
-  value BLOB NOT NULL,
-  PRIMARY KEY (partition, "offset")
-);
-CREATE INDEX dead_letters_by_code ON dead_letters (code, first_seen_micros);
-CREATE INDEX dead_letters_by_table ON dead_letters (source, "table", version);
-CREATE UNIQUE INDEX base_missing_by_key ON dead_letters (key) WHERE code = 'base_missing';
 )";
+
+// The answer under the topic's names of failures.
+template <typename T>
+Result<T> Named(Result<T> answer) {
+  if (!answer) return TopicError(std::move(answer).error(), kDoing);
+  return answer;
+}
+
+Result<bool> IsFormat1(sqlite::Database& file) {
+  TW_ASSIGN_OR_RETURN(const auto format, file.QueryInt64("PRAGMA user_version"));
+  return format == 1;
+}
+
+std::string SetFormat() {
+  return fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kSinkApplicationId,
+                     kSinkFormat);
+}
+
+Status UpgradeFrom1(sqlite::Database& file) {
+  TW_ASSIGN_OR_RETURN(auto transaction,
+                      sqlite::Transaction::Begin(file, sqlite::Transaction::Kind::kWrite));
+  TW_TRY(UpgradeDeadLettersFrom1(file));
+  TW_TRY(file.Execute(SetFormat()));
+  return transaction.Commit();
+}
+
+Error NotOwner(uint64_t generation) {
+  return Error{
+      Disposition::kRetry, "not_owner",
+      fmt::format("generation {} does not own what it changes; it is polled again", generation)};
+}
 
 }  // namespace
 
@@ -54,15 +75,15 @@ Result<SinkFile> SinkFile::OpenForWriting(const Paths& paths, const std::string&
       TW_ASSIGN_OR_RETURN(auto transaction,
                           sqlite::Transaction::Begin(file, sqlite::Transaction::Kind::kWrite));
       TW_TRY(file.Execute(kTables));
-      TW_TRY(file.Execute(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}",
-                                      kSinkApplicationId, kSinkFormat)));
+      TW_TRY(file.Execute(kDeadLetterTables));
+      TW_TRY(file.Execute(SetFormat()));
       TW_TRY(transaction.Commit());
     }
+    TW_ASSIGN_OR_RETURN(const bool old, IsFormat1(file));
+    if (old) TW_TRY(UpgradeFrom1(file));
     return SinkFile(std::move(file));
   };
-  auto file = open();
-  if (!file) return TopicError(std::move(file).error(), kDoing);
-  return file;
+  return Named(open());
 }
 
 Result<std::optional<SinkFile>> SinkFile::OpenForReading(const Paths& paths,
@@ -74,29 +95,25 @@ Result<std::optional<SinkFile>> SinkFile::OpenForReading(const Paths& paths,
                         sqlite::Database::Open(paths.sink(sink), sqlite::OpenMode::kReadOnly));
     TW_ASSIGN_OR_RETURN(const bool made, CheckFormat(file, kSinkApplicationId, kSinkFormat));
     if (!made) return std::optional<SinkFile>();
+    TW_ASSIGN_OR_RETURN(const bool old, IsFormat1(file));
+    if (old) TW_TRY(ShowDeadLettersOf1(file));
     return std::optional<SinkFile>(SinkFile(std::move(file)));
   };
-  auto file = open();
-  if (!file) return TopicError(std::move(file).error(), kDoing);
-  return file;
+  return Named(open());
 }
 
 Result<sqlite::Statement*> SinkFile::Prepared(sqlite::Statement& slot, std::string_view sql) {
   if (!slot) {
-    TW_ASSIGN_OR_RETURN(slot, file_.Prepare(sql));
+    TW_ASSIGN_OR_RETURN(slot, file_->Prepare(sql));
   }
   return &slot;
 }
 
-Result<Subscription::Stored> SinkFile::Load() {
-  auto stored = LoadRows();
-  if (!stored) return TopicError(std::move(stored).error(), kDoing);
-  return stored;
-}
+Result<Subscription::Stored> SinkFile::Load() { return Named(LoadRows()); }
 
 Result<Subscription::Stored> SinkFile::LoadRows() {
   TW_ASSIGN_OR_RETURN(auto transaction,
-                      sqlite::Transaction::Begin(file_, sqlite::Transaction::Kind::kRead));
+                      sqlite::Transaction::Begin(*file_, sqlite::Transaction::Kind::kRead));
   Subscription::Stored stored;
   TW_ASSIGN_OR_RETURN(auto* place, Prepared(load_place_, "SELECT log_id FROM place"));
   TW_ASSIGN_OR_RETURN(const bool found, place->Step());
@@ -116,40 +133,16 @@ Result<Subscription::Stored> SinkFile::LoadRows() {
   return stored;
 }
 
-Result<Subscription::DeadLetterCounts> SinkFile::CountDeadLetters() {
-  auto counts = CountRows();
-  if (!counts) return TopicError(std::move(counts).error(), kDoing);
-  return counts;
-}
-
-Result<Subscription::DeadLetterCounts> SinkFile::CountRows() {
-  TW_ASSIGN_OR_RETURN(auto select, file_.Prepare("SELECT code, count(*), min(first_seen_micros) "
-                                                 "FROM dead_letters GROUP BY code",
-                                                 false));
-  Subscription::DeadLetterCounts counts;
-  while (true) {
-    TW_ASSIGN_OR_RETURN(const bool row, select.Step());
-    if (!row) return counts;
-    counts.by_code[std::string(select.Text(0))] = static_cast<uint64_t>(select.Int64(1));
-    const int64_t oldest = select.Int64(2);
-    if (!counts.oldest_micros || oldest < *counts.oldest_micros) counts.oldest_micros = oldest;
-  }
-}
-
-Status SinkFile::Commit(const Subscription::Update& update) {
-  if (Status status = CommitRows(update); !status) {
-    return TopicError(std::move(status).error(), kDoing);
-  }
-  return {};
-}
+Status SinkFile::Commit(const Subscription::Update& update) { return Named(CommitRows(update)); }
 
 Status SinkFile::CommitRows(const Subscription::Update& update) {
   TW_ASSIGN_OR_RETURN(auto transaction,
-                      sqlite::Transaction::Begin(file_, sqlite::Transaction::Kind::kWrite));
+                      sqlite::Transaction::Begin(*file_, sqlite::Transaction::Kind::kWrite));
+  TW_ASSIGN_OR_RETURN(const bool removed, letters_.Apply(update));
   TW_TRY(MoveOffsets(update));
-  TW_TRY(DropDeadLetters(update));
-  TW_TRY(AddDeadLetters(update));
-  return transaction.Commit();
+  TW_TRY(transaction.Commit());
+  maybe_spacious_ |= removed;
+  return {};
 }
 
 Status SinkFile::MoveOffsets(const Subscription::Update& update) {
@@ -160,7 +153,7 @@ Status SinkFile::MoveOffsets(const Subscription::Update& update) {
                                               "DO UPDATE SET log_id = excluded.log_id "
                                               "WHERE log_id <> excluded.log_id"));
     TW_TRY(place->BindText(1, update.log_id).Run());
-    if (file_.changes() > 0) TW_TRY(file_.Execute("DELETE FROM offsets"));
+    if (file_->changes() > 0) TW_TRY(file_->Execute("DELETE FROM offsets"));
   }
   TW_ASSIGN_OR_RETURN(auto* offset,
                       Prepared(put_offset_,
@@ -181,87 +174,74 @@ Status SinkFile::MoveOffsets(const Subscription::Update& update) {
   return {};
 }
 
-Status SinkFile::DropDeadLetters(const Subscription::Update& update) {
-  if (!update.sweeps.empty()) {
-    TW_ASSIGN_OR_RETURN(auto* drop, Prepared(drop_sweep_,
-                                             "DELETE FROM dead_letters WHERE source = ? AND "
-                                             "\"table\" = ? AND version < ?"));
-    for (const SweepRequest& sweep : update.sweeps) {
-      TW_TRY(drop->BindText(1, sweep.source).BindText(2, sweep.table).Bind(3, sweep.version).Run());
+Result<Subscription::DeadLetterCounts> SinkFile::CountDeadLetters() {
+  return Named(letters_.Count());
+}
+
+Result<DeadLetterPage> SinkFile::ListDeadLetters(const DeadLetterFilter& filter,
+                                                 std::optional<RecordPlace> from, size_t limit,
+                                                 size_t max_bytes) {
+  return Named(letters_.List(filter, from, limit, max_bytes));
+}
+
+Result<std::vector<Subscription::BlockedKey>> SinkFile::BlockedKeys(
+    size_t limit, std::optional<RecordPlace> after) {
+  return Named(letters_.BlockedKeys(limit, after));
+}
+
+Result<std::vector<DeadLetter>> SinkFile::LoadBlocked(const std::string& key, size_t max_records,
+                                                      size_t max_bytes) {
+  return Named(letters_.LoadBlocked(key, max_records, max_bytes));
+}
+
+Result<std::vector<std::string>> SinkFile::Requeue(const DeadLetterFilter& filter) {
+  const auto requeue = [&]() -> Result<std::vector<std::string>> {
+    TW_ASSIGN_OR_RETURN(auto transaction,
+                        sqlite::Transaction::Begin(*file_, sqlite::Transaction::Kind::kWrite));
+    TW_ASSIGN_OR_RETURN(std::vector<std::string> keys, letters_.Requeue(filter));
+    TW_TRY(transaction.Commit());
+    return keys;
+  };
+  return Named(requeue());
+}
+
+Result<uint64_t> SinkFile::DropDeadLetters(const DeadLetterFilter& filter) {
+  const auto drop = [&]() -> Result<uint64_t> {
+    uint64_t dropped = 0;
+    while (true) {
+      TW_ASSIGN_OR_RETURN(auto transaction,
+                          sqlite::Transaction::Begin(*file_, sqlite::Transaction::Kind::kWrite));
+      TW_ASSIGN_OR_RETURN(const uint64_t step, letters_.Drop(filter, kDropsPerStep));
+      TW_TRY(transaction.Commit());
+      dropped += step;
+      maybe_spacious_ |= step > 0;
+      if (step < kDropsPerStep) return dropped;
     }
-  }
-  if (!update.clear_base_missing.empty()) {
-    TW_ASSIGN_OR_RETURN(auto* drop, Prepared(drop_base_missing_,
-                                             "DELETE FROM dead_letters WHERE key = ? AND "
-                                             "code = 'base_missing'"));
-    for (const std::string& key : update.clear_base_missing) {
-      TW_TRY(drop->BindBlob(1, key).Run());
-    }
-  }
+  };
+  return Named(drop());
+}
+
+Status SinkFile::GiveBackSpace() {
+  if (!maybe_spacious_) return {};
+  TW_ASSIGN_OR_RETURN(maybe_spacious_, Named(GiveBackPages()));
   return {};
 }
 
-Status SinkFile::AddDeadLetters(const Subscription::Update& update) {
-  if (update.add.empty()) return {};
+Result<bool> SinkFile::GiveBackPages() {
+  TW_ASSIGN_OR_RETURN(const auto pages, file_->QueryInt64("PRAGMA page_count"));
+  TW_ASSIGN_OR_RETURN(const auto free_pages, file_->QueryInt64("PRAGMA freelist_count"));
+  if (free_pages.value_or(0) <= std::max(kFreePages, pages.value_or(0) / kFreeShare)) return false;
+  // The pragma answers one row per page that it frees.
   TW_ASSIGN_OR_RETURN(
-      auto* replace,
-      Prepared(replace_base_missing_,
-               "UPDATE dead_letters SET partition = ?1, \"offset\" = ?2, id = ?3, version = ?6, "
-               "reason = ?8, attempts = max(attempts, ?9), value = ?12 "
-               "WHERE key = ?11 AND code = 'base_missing'"));
-  TW_ASSIGN_OR_RETURN(auto* add, Prepared(add_letter_,
-                                          "INSERT OR REPLACE INTO dead_letters VALUES "
-                                          "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"));
-  for (const DeadLetter& letter : update.add) {
-    if (letter.code == kBaseMissing) {
-      // One entry per key: the newest record, since the first time.
-      replace->Bind(1, letter.partition)
-          .Bind(2, letter.offset)
-          .BindText(3, letter.id)
-          .Bind(6, letter.version)
-          .BindText(8, letter.reason)
-          .Bind(9, letter.attempts)
-          .BindBlob(11, letter.key)
-          .BindBlob(12, letter.value);
-      TW_TRY(replace->Run());
-      if (file_.changes() > 0) continue;
-    }
-    add->Bind(1, letter.partition)
-        .Bind(2, letter.offset)
-        .BindText(3, letter.id)
-        .BindText(4, letter.source)
-        .BindText(5, letter.table)
-        .Bind(6, letter.version)
-        .BindText(7, letter.code)
-        .BindText(8, letter.reason)
-        .Bind(9, letter.attempts)
-        .Bind(10, letter.first_seen_micros)
-        .BindBlob(11, letter.key)
-        .BindBlob(12, letter.value);
-    TW_TRY(add->Run());
-  }
-  return {};
+      auto vacuum,
+      file_->Prepare(fmt::format("PRAGMA incremental_vacuum({})", kPagesPerStep), false));
+  TW_TRY(vacuum.Run());
+  return true;
 }
 
 Result<Subscription::Assignment> LocalSubscription::Poll(std::chrono::milliseconds) {
+  TW_TRY(file_.GiveBackSpace());
   return Assignment{kGeneration, {0}};
-}
-
-Result<std::vector<Subscription::BlockedKey>> LocalSubscription::BlockedKeys(size_t) {
-  return std::vector<BlockedKey>();
-}
-
-Result<std::vector<DeadLetter>> LocalSubscription::LoadBlocked(const std::string&, size_t,
-                                                               size_t) {
-  return std::vector<DeadLetter>();
-}
-
-Result<std::vector<std::string>> LocalSubscription::Requeue(uint64_t, const DeadLetterFilter&) {
-  return std::vector<std::string>();
-}
-
-Result<uint64_t> LocalSubscription::DropDeadLetters(uint64_t, const DeadLetterFilter&) {
-  return uint64_t{0};
 }
 
 Result<Offsets> LocalSubscription::GroupOffsets() {
@@ -273,12 +253,21 @@ Status LocalSubscription::Commit(uint64_t generation, const Update& update) {
   bool owned = generation == kGeneration;
   for (const auto& [partition, offset] : update.offsets) owned &= partition == 0;
   for (const DeadLetter& letter : update.add) owned &= letter.partition == 0;
-  if (!owned) {
-    return Error{
-        Disposition::kRetry, "not_owner",
-        fmt::format("generation {} does not own what it commits; it is polled again", generation)};
-  }
+  for (const RecordPlace& place : update.remove) owned &= place.partition == 0;
+  if (!owned) return NotOwner(generation);
   return file_.Commit(update);
+}
+
+Result<std::vector<std::string>> LocalSubscription::Requeue(uint64_t generation,
+                                                            const DeadLetterFilter& filter) {
+  if (generation != kGeneration) return NotOwner(generation);
+  return file_.Requeue(filter);
+}
+
+Result<uint64_t> LocalSubscription::DropDeadLetters(uint64_t generation,
+                                                    const DeadLetterFilter& filter) {
+  if (generation != kGeneration) return NotOwner(generation);
+  return file_.DropDeadLetters(filter);
 }
 
 }  // namespace tailwater::local
