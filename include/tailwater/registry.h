@@ -5,6 +5,7 @@
 // --list-connectors` agree on what is there.
 #pragma once
 
+#include <cassert>
 #include <functional>
 #include <map>
 #include <memory>
@@ -52,8 +53,8 @@ struct SourceType {
 
 enum class StartAt : uint8_t { kBeginning, kEnd };
 
-// What a type of sink is by nature; the engine's own options (start, snapshot, replay, …) take their
-// defaults from it.
+// What a type of sink is by nature; the engine's own options (start, snapshot, replay, …) take
+// their defaults from it.
 struct SinkTraits {
   StartAt default_start = StartAt::kBeginning;  // row sinks: the beginning; event sinks: the end
   // Acts on each change: snapshot rows and replays are left out unless the configuration asks for
@@ -105,8 +106,11 @@ struct SinkDefinition {
 // cannot have options of these names.
 inline const std::vector<std::string_view> kSinkKeys = {
     "type", "tables", "start", "snapshot", "replay", "halt_after", "max_lane_wait", "park_limit"};
-inline const std::vector<std::string_view> kTableEntryKeys = {
-    "match", "exclude", "when", "on_missing_before"};
+inline const std::vector<std::string_view> kTableEntryKeys = {"match", "exclude", "when",
+                                                              "on_missing_before"};
+
+// Whether a table has an option of one of these names.
+bool HasOptionNamed(const OptionTable& table, const std::vector<std::string_view>& names);
 
 class Registry {
  public:
@@ -145,6 +149,8 @@ void Registry::AddSource(SourceDefinition<Config> definition) {
 
 template <class Config, class TableOptions>
 void Registry::AddSink(SinkDefinition<Config, TableOptions> definition) {
+  assert(!HasOptionNamed(definition.options, kSinkKeys));
+  assert(!HasOptionNamed(definition.table_options, kTableEntryKeys));
   struct Parsed {
     Config config;
     TableRules<TableOptions> tables;

@@ -10,6 +10,7 @@
 #include "config/config_files.h"
 #include "config/config_hash.h"
 #include "config/options.h"
+#include "config/sink_options.h"
 #include "config/yaml.h"
 #include "sdk/suggest.h"
 #include "support/text.h"
@@ -242,18 +243,14 @@ class Loader {
       sink.name = entry.key;
       sink.location = entry.key_location;
       sink.type = FindType(entry.value, entry.key_location, registry_.sinks(), problems_);
-      if (sink.type != nullptr) {
-        sink.config = sink.type->parse(entry.value, problems_);
-        if (sink.type->traits.default_start == StartAt::kEnd)
-          sink.rules.start.kind = StartSpec::Kind::kEnd;
-      }
-      if (const ConfigNode* start = entry.value.Find("start")) {
-        ParseStart(*start, sink.rules.start, problems_);
-      }
+      if (sink.type != nullptr) sink.config = sink.type->parse(entry.value, problems_);
       // Problems of the tables are those that the type's parse() has found already.
       Problems repeated;
-      sink.rules.tables = TableSelection::Parse(entry.value.Find("tables"),
-                                          sink.type == nullptr ? problems_ : repeated);
+      TableSelection tables = TableSelection::Parse(entry.value.Find("tables"),
+                                                    sink.type == nullptr ? problems_ : repeated);
+      sink.rules =
+          ParseDeliveryRules(entry.value, std::move(tables),
+                             sink.type == nullptr ? SinkTraits() : sink.type->traits, problems_);
       draft.config.sinks.push_back(std::move(sink));
     });
   }

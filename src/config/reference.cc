@@ -1,6 +1,7 @@
 #include "config/reference.h"
 
 #include "config/load_config.h"
+#include "config/sink_options.h"
 #include "support/text.h"
 
 namespace tailwater {
@@ -10,6 +11,8 @@ constexpr size_t kColumns = 100;
 
 class Writer {
  public:
+  explicit Writer(size_t columns = kColumns) : columns_(columns) {}
+
   void Line(size_t indent, std::string_view text) {
     if (!text.empty()) out_.append(indent, ' ').append(text);
     out_ += '\n';
@@ -22,7 +25,7 @@ class Writer {
     while (!text.empty()) {
       const size_t end = text.find(' ');
       const std::string_view word = text.substr(0, end);
-      if (line.size() > prefix.size() && line.size() + 1 + word.size() > kColumns) {
+      if (line.size() > prefix.size() && line.size() + 1 + word.size() > columns_) {
         out_ += line + "\n";
         line = prefix;
       }
@@ -39,7 +42,7 @@ class Writer {
   // The options of a table with something in front of each line.
   void PrefixedOptions(size_t indent, const std::string& prefix, const OptionTable& table,
                        size_t inner_indent = 0) {
-    Writer inner;
+    Writer inner(columns_ - indent - prefix.size());
     inner.Options(inner_indent, table);
     const std::string text = inner.Take();
     for (size_t at = 0; at < text.size();) {
@@ -77,6 +80,7 @@ class Writer {
     return "<" + option.name + ">";
   }
 
+  size_t columns_;
   std::string out_;
 };
 
@@ -132,17 +136,12 @@ std::string Reference(const Registry& registry) {
                 "Tables to deliver; every captured table if left out. As with sources; a source's "
                 "name may stand in front, shop:public.orders.");
     out.Line(4, "# tables: [public.orders]");
-    if (!type.table_options.empty()) {
-      out.Comment(4, "An entry of tables that begins with 'match' takes these options too:");
-      out.Line(4, "# tables:");
-      out.Line(4, "#   - match: public.orders");
-      out.PrefixedOptions(4, "#     ", type.table_options);
-    }
-    out.Comment(4,
-                "Where a new sink begins: beginning, end, {time: 2026-11-21T09:30:00Z} or {offset: "
-                "1234} of the topic.");
-    out.Line(
-        4, std::string("# start: ") + (type.traits.default_start == StartAt::kEnd ? "end" : "beginning"));
+    out.Comment(4, "An entry of tables that begins with 'match' takes these options too:");
+    out.Line(4, "# tables:");
+    out.Line(4, "#   - match: public.orders");
+    out.PrefixedOptions(4, "#     ", TableEntryOptions());
+    out.PrefixedOptions(4, "#     ", type.table_options);
+    out.Options(4, SinkOptions(type.traits));
     out.Options(4, type.options);
   }
   out.Line(0, "");

@@ -8,6 +8,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "config/sink_options.h"
+#include "connectors.h"
+
 namespace tailwater {
 namespace {
 
@@ -53,6 +56,14 @@ Registry TestRegistry() {
                                                   .traits = {.default_start = StartAt::kEnd},
                                                   .validate = {},
                                                   .create = {}});
+  registry.AddSink<TargetConfig, NoTableOptions>(
+      {.type = "calls",
+       .summary = "A trigger sink.",
+       .options = {},
+       .table_options = {},
+       .traits = {.default_start = StartAt::kEnd, .trigger = true},
+       .validate = {},
+       .create = {}});
   return registry;
 }
 
@@ -158,7 +169,7 @@ extra: 1
                   "shop.yaml:11:14: topic.retention: '7 days' is no duration: write a whole number "
                   "and one of ms, s, m, h, d",
                   "shop.yaml:13:18: sinks.search.type: unknown type 'targt' (did you mean "
-                  "'target'?); known are events, target",
+                  "'target'?); known are calls, events, target",
                   "shop.yaml:13:32: sinks.search.start: 'begining' is unknown (did you mean "
                   "'beginning'?); known are beginning, end, {time: 2026-11-21T09:30:00Z}, {offset: "
                   "1234}",
@@ -175,8 +186,8 @@ TEST_F(LoadConfigTest, ReportsProblemsOfEveryFile) {
                           "a.yaml:1:1: needs 'topic', for example topic: {type: local, path: "
                           "/var/lib/tailwater/shop}",
                           "a.yaml:1:10: version: 2 is unknown; this release reads version 1",
-                          "b.yaml:4:15: sinks.two.type: unknown type 'nothing'; known are events, "
-                          "target"));
+                          "b.yaml:4:15: sinks.two.type: unknown type 'nothing'; known are calls, "
+                          "events, target"));
 }
 
 TEST_F(LoadConfigTest, AddsSinksOfFilesWithTheSamePipeline) {
@@ -289,6 +300,94 @@ TEST_F(LoadConfigTest, ReadsEveryFormOfStart) {
   EXPECT_EQ(pipeline.FindSink("b")->rules.start,
             (StartSpec{StartSpec::Kind::kTime, 1795253400000000, 0}));
   EXPECT_EQ(pipeline.FindSink("c")->rules.start, (StartSpec{StartSpec::Kind::kOffset, 0, 7}));
+}
+
+TEST_F(LoadConfigTest, TakesTheRulesOfASinkFromItsTypeUnlessTheyAreWritten) {
+  ASSERT_THAT(LoadText(std::string(kShop) + R"(  calls: {type: calls}
+  all: {type: calls, start: beginning, snapshot: true, replay: true, halt_after: 0,
+        max_lane_wait: 250ms, park_limit: 0}
+  fresh: {type: target, snapshot: false, replay: false}
+)"),
+              IsEmpty());
+  const PipelineConfig& pipeline = config_.pipelines[0];
+  const DeliveryRules& rows = pipeline.FindSink("search")->rules;
+  EXPECT_TRUE(rows.snapshot);
+  EXPECT_TRUE(rows.replay);
+  EXPECT_FALSE(rows.keeps_order_behind_dead);
+  EXPECT_EQ(rows.halt_after, 100u);
+  EXPECT_EQ(rows.max_lane_wait, std::chrono::minutes(1));
+  EXPECT_EQ(rows.park_limit, 100'000u);
+  EXPECT_THAT(rows.conditions, IsEmpty());
+  EXPECT_TRUE(rows.tables.Selects("shop", "public.orders"));
+  EXPECT_FALSE(rows.tables.Selects("shop", "public.user_plans"));
+
+  const DeliveryRules& calls = pipeline.FindSink("calls")->rules;
+  EXPECT_EQ(calls.start.kind, StartSpec::Kind::kEnd);
+  EXPECT_FALSE(calls.snapshot);
+  EXPECT_FALSE(calls.replay);
+  EXPECT_TRUE(calls.keeps_order_behind_dead);
+
+  const DeliveryRules& all = pipeline.FindSink("all")->rules;
+  EXPECT_EQ(all.start.kind, StartSpec::Kind::kBeginning);
+  EXPECT_TRUE(all.snapshot);
+  EXPECT_TRUE(all.replay);
+  EXPECT_TRUE(all.keeps_order_behind_dead);
+  EXPECT_EQ(all.halt_after, 0u);
+  EXPECT_EQ(all.max_lane_wait, std::chrono::milliseconds(250));
+  EXPECT_EQ(all.park_limit, 0u);
+
+  EXPECT_FALSE(pipeline.FindSink("fresh")->rules.snapshot);
+  EXPECT_FALSE(pipeline.FindSink("fresh")->rules.replay);
+}
+
+TEST_F(LoadConfigTest, RefusesRulesOutOfBounds) {
+  EXPECT_THAT(
+      LoadText(std::string(kShop) + R"(  a:
+    type: calls
+    snapshot: maybe
+    halt_after: -1
+    max_lane_wait: 10ms
+    park_limit: 10000001
+    parklimit: 3
+  b: {type: nothing, max_lane_wait: 25h, halt_after: many}
+)"),
+      ElementsAre(
+          "shop.yaml:19:15: sinks.a.snapshot: 'maybe' must be true or false",
+          "shop.yaml:20:17: sinks.a.halt_after: must be from 0 to 1000000",
+          "shop.yaml:21:20: sinks.a.max_lane_wait: must be from 100ms to 1d",
+          "shop.yaml:22:17: sinks.a.park_limit: must be from 0 to 10000000",
+          "shop.yaml:23:5: sinks.a: unknown key 'parklimit' (did you mean 'park_limit'?)",
+          "shop.yaml:24:13: sinks.b.type: unknown type 'nothing'; known are calls, "
+          "events, target",
+          "shop.yaml:24:37: sinks.b.max_lane_wait: must be from 100ms to 1d",
+          "shop.yaml:24:54: sinks.b.halt_after: 'many' is not a whole number, for example 10"));
+}
+
+TEST_F(LoadConfigTest, RefusesWhatToDoForAConditionThatIsNotThere) {
+  EXPECT_THAT(
+      LoadText(std::string(kShop) + R"(  a:
+    type: calls
+    tables:
+      - match: public.orders
+        on_missing_before: skip
+)"),
+      ElementsAre("shop.yaml:21:28: sinks.a.tables[0].on_missing_before: says what to do for a "
+                  "'when', but there is none; add it, or remove this line"));
+}
+
+TEST_F(LoadConfigTest, NoConnectorHasAnOptionOfTheEnginesNames) {
+  Registry registry;
+  RegisterConnectors(registry);
+  for (const auto& [name, type] : registry.sinks()) {
+    EXPECT_FALSE(HasOptionNamed(type.options, kSinkKeys)) << name;
+    EXPECT_FALSE(HasOptionNamed(type.table_options, kTableEntryKeys)) << name;
+  }
+  for (const OptionSpec& option : SinkOptions({})) {
+    EXPECT_TRUE(HasOptionNamed({option}, kSinkKeys)) << option.name;
+  }
+  for (const OptionSpec& option : TableEntryOptions()) {
+    EXPECT_TRUE(HasOptionNamed({option}, kTableEntryKeys)) << option.name;
+  }
 }
 
 TEST_F(LoadConfigTest, HashIgnoresLayoutButNotContent) {
