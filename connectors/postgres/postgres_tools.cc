@@ -62,7 +62,7 @@ Result<Rows> PostgresTools::Ask(const std::string& sql,
 Result<std::vector<Finding>> PostgresTools::Check() { return CheckServer(config_, context_); }
 
 Result<std::vector<TableDescription>> PostgresTools::DescribeTables() {
-  return std::vector<TableDescription>();
+  return postgres::DescribeTables(config_, context_);
 }
 
 Result<LogHealth> PostgresTools::Watch() {

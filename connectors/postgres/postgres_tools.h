@@ -45,6 +45,10 @@ class PostgresTools final : public SourceTools {
   std::unique_ptr<Connection> session_;
 };
 
+// The selected tables as the stream will describe them; see describe.cc.
+Result<std::vector<TableDescription>> DescribeTables(const PostgresConfig& config,
+                                                     const SourceContext& context);
+
 // The findings of `tailwater check`; see check.cc.
 std::vector<Finding> CheckServer(const PostgresConfig& config, const SourceContext& context);
 

@@ -1,6 +1,7 @@
 // Every type of the server, through the stream, on a server whose own settings would spoil the
 // text.
 #include "connectors/postgres_live/live_fixture.h"
+#include "postgres/postgres_tools.h"
 
 namespace tailwater::postgres {
 namespace {
@@ -123,6 +124,33 @@ TEST_F(AllTypesTest, ReadsEachAsWhatItIs) {
       EXPECT_EQ(values[i + 1].second, c.readable) << c.type;
     }
   }
+}
+
+TEST_F(AllTypesTest, DescribesEachAsTheStreamDoes) {
+  Run(create_);
+  const auto described = PostgresTools(config_, Context()).DescribeTables();
+  ASSERT_OK(described);
+  ASSERT_EQ(described->size(), 1u);
+  std::vector<Column> streamed;
+  uint64_t fingerprint = 0;
+  writer_.inspect = [&](const Change& change) {
+    streamed = change.schema->columns();
+    fingerprint = change.schema->fingerprint();
+  };
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  Run(insert_);
+  ASSERT_TRUE(writer_.WaitForChanges(1));
+  EXPECT_OK(Stop());
+  const std::vector<Column>& columns = (*described)[0].schema->columns();
+  ASSERT_EQ(columns.size(), streamed.size());
+  for (size_t i = 0; i < columns.size(); ++i) {
+    EXPECT_EQ(columns[i].name, streamed[i].name);
+    EXPECT_EQ(columns[i].type_name, streamed[i].type_name);
+    EXPECT_EQ(ValueTypeName(columns[i].type), ValueTypeName(streamed[i].type))
+        << streamed[i].type_name;
+  }
+  EXPECT_EQ((*described)[0].schema->fingerprint(), fingerprint);
 }
 
 TEST_F(AllTypesTest, ReadsBackTheSameValuesAsItStreams) {
