@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "http/dead_letter_routes.h"
 #include "monitor/process_metrics.h"
 #include "monitor/status.h"
 #include "support/text.h"
@@ -36,6 +37,27 @@ struct Scraper {
   Mutex mutex;
   ProcessMetrics process TW_GUARDED_BY(mutex);
 };
+
+std::vector<DeadLetterSink> DeadLetterSinks(const Pipelines& pipelines) {
+  std::vector<DeadLetterSink> sinks;
+  for (const auto& pipeline : pipelines) {
+    for (const SinkConfig& config : pipeline->config().sinks) {
+      DeadLetterSink& sink = sinks.emplace_back();
+      sink.pipeline = pipeline->config().name;
+      sink.sink = config.name;
+      sink.topic = &pipeline->topic();
+      if (SinkRunner* runner = pipeline->FindSink(config.name)) {
+        sink.requeue = [runner](const DeadLetterFilter& filter, std::chrono::milliseconds timeout) {
+          return runner->RequeueDeadLetters(filter, timeout);
+        };
+        sink.drop = [runner](const DeadLetterFilter& filter, std::chrono::milliseconds timeout) {
+          return runner->DropDeadLetters(filter, timeout);
+        };
+      }
+    }
+  }
+  return sinks;
+}
 
 }  // namespace
 
@@ -82,6 +104,7 @@ void AddDaemonRoutes(HttpServer& server, const Pipelines& pipelines, MetricsRegi
         scraper->process.Update();
         return HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8", metrics.Expose()};
       });
+  AddDeadLetterRoutes(server, DeadLetterSinks(pipelines), clock);
 }
 
 }  // namespace tailwater

@@ -1,5 +1,5 @@
-// The routes that every daemon has: /metrics, /livez, /readyz, /api/v1/status and a small page at /
-// that names them.
+// The routes that every daemon has: /metrics, /livez, /readyz, /api/v1/status, those of dead
+// letters (dead_letter_routes.h) and a small page at / that names them.
 #pragma once
 
 #include <memory>

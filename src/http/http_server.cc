@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <utility>
 
 #include "http/listen_address.h"
@@ -35,6 +36,7 @@ void Send(const HttpResponse& from, httplib::Response& to) {
   to.status = from.status;
   to.set_header("Cache-Control", "no-store");
   to.set_header("X-Content-Type-Options", "nosniff");
+  for (const auto& [name, value] : from.headers) to.set_header(name, value);
   to.set_content(from.body, from.content_type);
 }
 
@@ -44,6 +46,7 @@ HttpRequest Translate(const httplib::Request& from, bool authorized) {
     request.captures.push_back(from.matches[i].str());
   for (const auto& [name, value] : from.params) request.parameters.emplace(name, value);
   request.body = from.body;
+  request.content_type = from.get_header_value("Content-Type");
   request.authorized = authorized;
   return request;
 }
@@ -52,7 +55,9 @@ HttpRequest Translate(const httplib::Request& from, bool authorized) {
 
 HttpResponse HttpError(int status, std::string_view code, std::string_view message) {
   return {status, "application/json",
-          nlohmann::json{{"error", {{"code", code}, {"message", message}}}}.dump() + "\n"};
+          nlohmann::json{{"error", {{"code", code}, {"message", message}}}}.dump(
+              -1, ' ', false, nlohmann::json::error_handler_t::replace) +
+              "\n"};
 }
 
 class HttpServer::Impl {
@@ -71,8 +76,15 @@ class HttpServer::Impl {
       const int yes = 1;
       setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     });
-    server_.set_error_handler([](const httplib::Request&, httplib::Response& response) {
+    server_.set_error_handler([this](const httplib::Request& request, httplib::Response& response) {
       if (!response.body.empty()) return;
+      if (const std::string methods = MethodsOf(request.path);
+          response.status == 404 && !methods.empty()) {
+        HttpResponse refused =
+            HttpError(405, "method_not_allowed", "this page answers to " + methods);
+        refused.headers["Allow"] = methods;
+        return Send(refused, response);
+      }
       Send(response.status == 404
                ? HttpError(404, "not_found", "no such page; / lists what there is")
                : HttpError(response.status, "bad_request", "the request cannot be answered"),
@@ -93,6 +105,9 @@ class HttpServer::Impl {
   }
 
   httplib::Server& server() { return server_; }
+  void AddMethod(const std::string& method, const std::string& pattern) {
+    methods_.emplace_back(method == "GET" ? "GET, HEAD" : method, std::regex(pattern));
+  }
   void set_check_host(bool check) { check_host_ = check; }
 
   httplib::Server::Handler Wrap(Handler handler, Access access) {
@@ -118,6 +133,16 @@ class HttpServer::Impl {
   }
 
  private:
+  // What a path answers to; empty if it is none of ours.
+  std::string MethodsOf(const std::string& path) const {
+    std::string methods;
+    for (const auto& [method, pattern] : methods_) {
+      if (!std::regex_match(path, pattern)) continue;
+      methods += (methods.empty() ? "" : ", ") + method;
+    }
+    return methods;
+  }
+
   bool Authorized(const httplib::Request& request) const {
     if (token_.empty()) return true;
     const Result<std::string> token = token_.Read();
@@ -132,6 +157,7 @@ class HttpServer::Impl {
   const Secret token_;
   const Logger logger_{"http"};
   bool check_host_ = false;
+  std::vector<std::pair<std::string, std::regex>> methods_;  // of every route
   httplib::Server server_;
 };
 
@@ -143,6 +169,7 @@ HttpServer::~HttpServer() { Stop(); }
 void HttpServer::Handle(const std::string& method, const std::string& pattern, Handler handler,
                         Access access) {
   httplib::Server& server = impl_->server();
+  impl_->AddMethod(method, pattern);
   httplib::Server::Handler wrapped = impl_->Wrap(std::move(handler), access);
   if (method == "POST") {
     server.Post(pattern, std::move(wrapped));

@@ -23,15 +23,17 @@ namespace tailwater {
 
 struct HttpRequest {
   std::vector<std::string> captures;  // groups of the route's pattern
-  std::map<std::string, std::string> parameters;
+  std::multimap<std::string, std::string> parameters;
   std::string body;
-  bool authorized = false;  // false only on open routes
+  std::string content_type;  // of the body, as it was sent
+  bool authorized = false;   // false only on open routes
 };
 
 struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
+  std::map<std::string, std::string> headers = {};  // further ones
 };
 
 // {"error": {"code": …, "message": …}}
@@ -55,7 +57,8 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // `pattern` is a regular expression over the whole path. HEAD is answered as GET is.
+  // `pattern` is a regular expression over the whole path. HEAD is answered as GET is; a method
+  // that no route of a path has, with 405 and what there is.
   void Handle(const std::string& method, const std::string& pattern, Handler handler,
               Access access = Access::kToken);
 

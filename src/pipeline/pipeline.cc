@@ -156,6 +156,13 @@ void Pipeline::Stop(std::chrono::milliseconds drain) {
   for (const auto& watcher : watchers_) watcher->Stop();
 }
 
+SinkRunner* Pipeline::FindSink(std::string_view name) const {
+  for (size_t i = 0; i < sinks_.size(); ++i) {
+    if (config_.sinks[i].name == name) return sinks_[i].get();
+  }
+  return nullptr;
+}
+
 void Pipeline::GiveUpDraining() {
   if (capture_) capture_->RequestStop();
 }

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/pipeline_config.h"
@@ -54,6 +55,10 @@ class Pipeline {
   PipelineHalf half() const { return options_.half; }
   bool captures() const { return options_.half != PipelineHalf::kDeliver; }
   bool delivers() const { return options_.half != PipelineHalf::kCapture; }
+
+  Topic& topic() const { return *topic_; }
+  // The sink's runner; null if there is no such sink, or this process does not deliver.
+  SinkRunner* FindSink(std::string_view name) const;
 
   PipelineStatus GetStatus() TW_EXCLUDES(mutex_);
   // Somebody reads status or metrics: the watchers look again soon.
