@@ -1,5 +1,7 @@
 #include "support/http_failure.h"
 
+#include <algorithm>
+
 #include "support/text.h"
 
 namespace tailwater {
@@ -36,15 +38,28 @@ std::string_view TlsAdvice(std::string_view detail) {
   return "check the server's certificate and its TLS settings";
 }
 
-std::string_view TimeoutText(HttpPhase phase) {
+std::string TimeoutText(HttpPhase phase, const HttpClientOptions& options) {
   switch (phase) {
     case HttpPhase::kConnecting:
-      return "did not take the connection in time: check that it runs and that no firewall drops "
-             "packets, or raise the connect timeout";
+      return fmt::format(
+          "did not take the connection within {} ms: check that it runs and that no firewall drops "
+          "packets, or raise the connect timeout",
+          std::min(options.connect_timeout, options.timeout).count());
     case HttpPhase::kAwaiting:
-      return "did not answer in time: look at its load, or raise the timeout";
+      return fmt::format(
+          "had not begun its reply when the whole call had taken {} ms: look at its load, or raise "
+          "the timeout",
+          options.timeout.count());
+    case HttpPhase::kOverdue:
+      return fmt::format(
+          "did not begin its reply within {} ms of the request: look at its load, or raise the "
+          "timeout for the first byte",
+          options.first_byte_timeout.count());
     case HttpPhase::kReceiving:
-      return "did not finish its reply in time: look at its load, or raise the timeout";
+      return fmt::format(
+          "had not ended its reply when the whole call had taken {} ms: look at its load, or raise "
+          "the timeout",
+          options.timeout.count());
   }
   return {};
 }
@@ -90,7 +105,7 @@ HttpFailure DescribeHttpFailure(CURLcode result, HttpPhase phase, const std::str
                           "resolver",
                           peer)};
     case CURLE_OPERATION_TIMEDOUT:
-      return {"http_timeout", fmt::format("{} {}", peer, TimeoutText(phase))};
+      return {"http_timeout", fmt::format("{} {}", peer, TimeoutText(phase, options))};
     case CURLE_SSL_CACERT_BADFILE:
       return {
           "http_certificate_unreadable",

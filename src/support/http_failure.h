@@ -14,6 +14,7 @@ namespace tailwater {
 enum class HttpPhase : uint8_t {
   kConnecting,  // name, connect, TLS
   kAwaiting,    // the request is on its way or sent; no final status line yet
+  kOverdue,     // as kAwaiting, and the reply's begin took too long
   kReceiving,   // the final status line is there
 };
 

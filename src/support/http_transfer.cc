@@ -194,9 +194,12 @@ bool HttpTransfer::Begin(HttpCall call) {
 }
 
 bool HttpTransfer::SetUrl() {
-  const bool secure = StartsWithIgnoringCase(call_.url, "https://");
-  if ((!secure && !StartsWithIgnoringCase(call_.url, "http://")) ||
-      call_.url.size() > kMaxUrlBytes ||
+  constexpr std::string_view kHttp = "http://";
+  constexpr std::string_view kHttps = "https://";
+  const bool secure = StartsWithIgnoringCase(call_.url, kHttps);
+  const size_t host = secure ? kHttps.size() : kHttp.size();
+  if ((!secure && !StartsWithIgnoringCase(call_.url, kHttp)) || call_.url.size() == host ||
+      call_.url[host] == '/' || call_.url.size() > kMaxUrlBytes ||
       std::ranges::any_of(call_.url, [](char c) { return IsControl(c) || c == ' '; })) {
     return Refuse("http_url_invalid",
                   "the URL is not one: write http:// or https://, a host and a path, without "
@@ -279,8 +282,13 @@ bool HttpTransfer::SetAddresses() {
   if (!options_.resolve) return true;
   const std::string peer = Peer();
   std::string line = "+" + peer + ":";
-  const size_t colon = peer.rfind(':');
-  for (const std::string& address : options_.resolve(peer.substr(0, colon))) {
+  const std::vector<std::string> addresses = options_.resolve(peer.substr(0, peer.rfind(':')));
+  if (addresses.empty()) {
+    HttpFailure failure =
+        DescribeHttpFailure(CURLE_COULDNT_RESOLVE_HOST, phase_, peer, {}, options_);
+    return Refuse(failure.code, std::move(failure.text));
+  }
+  for (const std::string& address : addresses) {
     if (line.back() != ':') line += ',';
     line += address.find(':') == std::string::npos ? address : '[' + address + ']';
   }
@@ -342,9 +350,12 @@ void HttpTransfer::StopAwaiting() {
 bool HttpTransfer::WaitsAnew() {
   curl_off_t sent = 0;
   curl_easy_getinfo(easy_.get(), CURLINFO_SIZE_UPLOAD_T, &sent);
-  if (static_cast<size_t>(sent) >= call_.body.size()) return false;
-  OnSending();
-  return true;
+  if (static_cast<size_t>(sent) < call_.body.size()) {
+    OnSending();
+    return true;
+  }
+  phase_ = HttpPhase::kOverdue;
+  return false;
 }
 
 bool HttpTransfer::StopAsMalformed(std::string_view why) {

@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -50,6 +52,20 @@ Context NewContext(const ScriptedHttpServerTls& tls) {
   if (SSL_CTX_use_certificate_chain_file(context.get(), tls.certificate_file.c_str()) != 1 ||
       SSL_CTX_use_PrivateKey_file(context.get(), tls.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
     throw std::runtime_error("the server's certificate cannot be used");
+  }
+  SSL_CTX_set_max_proto_version(context.get(), tls.newest_version);
+  if (tls.http2) {
+    SSL_CTX_set_alpn_select_cb(
+        context.get(),
+        [](SSL*, const unsigned char** chosen, unsigned char* length, const unsigned char* offered,
+           unsigned int offered_length, void*) {
+          static constexpr unsigned char kHttp2[] = "\2h2";
+          return SSL_select_next_proto(const_cast<unsigned char**>(chosen), length, kHttp2, 3,
+                                       offered, offered_length) == OPENSSL_NPN_NEGOTIATED
+                     ? SSL_TLSEXT_ERR_OK
+                     : SSL_TLSEXT_ERR_NOACK;
+        },
+        nullptr);
   }
   if (!tls.client_ca_file.empty()) {
     if (SSL_CTX_load_verify_locations(context.get(), tls.client_ca_file.c_str(), nullptr) != 1) {
@@ -121,6 +137,22 @@ void ScriptedHttpServer::Connection::WaitUntilClosed() {
   while (ReadSome() != 0) unread_.clear();
 }
 
+std::string ScriptedHttpServer::Connection::ReadBytes(size_t size) {
+  while (unread_.size() < size && ReadSome() != 0) continue;
+  std::string bytes = unread_.substr(0, size);
+  unread_.erase(0, size);
+  return bytes;
+}
+
+bool ScriptedHttpServer::Connection::Pause(std::chrono::milliseconds time) {
+  pollfd closed{.fd = fd_, .events = POLLRDHUP};
+  return poll(&closed, 1, static_cast<int>(time.count())) == 0;
+}
+
+void ScriptedHttpServer::Connection::WaitWithoutReading() {
+  while (Pause(std::chrono::hours(1))) continue;
+}
+
 void ScriptedHttpServer::Connection::Reset() { reset_ = true; }
 
 ScriptedHttpServer::Script ScriptedHttpServer::Always(int status, std::string body,
@@ -157,6 +189,8 @@ void ScriptedHttpServer::Accept() {
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd == -1 && errno == ECONNABORTED) continue;
     if (fd == -1) return;
+    const int at_once = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
     Connection connection;
     connection.number = connections_++;
     connection.fd_ = fd;

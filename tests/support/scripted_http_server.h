@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <list>
 #include <memory>
@@ -24,6 +25,8 @@ struct ScriptedHttpServerTls {
   std::string certificate_file;
   std::string key_file;
   std::string client_ca_file;  // not empty: clients have to show a certificate of this authority
+  int newest_version = TLS1_3_VERSION;
+  bool http2 = false;  // agreed to when the client offers it; the script has to speak it
 };
 
 class ScriptedHttpServer {
@@ -44,7 +47,13 @@ class ScriptedHttpServer {
     bool Write(std::string_view bytes);
     // "HTTP/1.1 <status> …" with Content-Length and these header lines ("Name: value\r\n").
     bool Reply(int status, std::string_view body = "", std::string_view header_lines = "");
-    void WaitUntilClosed();
+    void WaitUntilClosed();  // reading on
+    // The next `size` bytes; fewer once the client has closed.
+    std::string ReadBytes(size_t size);
+    // Lets `time` pass without reading; false if the client has closed by then.
+    bool Pause(std::chrono::milliseconds time);
+    // Until the client closes, without reading.
+    void WaitWithoutReading();
     // Ends the connection with a TCP reset instead of a FIN.
     void Reset();
 
