@@ -1,13 +1,17 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/load.h"
 #include "cli/output.h"
 #include "monitor/metrics_registry.h"
+#include "pipeline/rules_check.h"
 #include "support/text.h"
 
 namespace tailwater {
@@ -43,20 +47,29 @@ std::string_view Colour(Finding::Severity severity, const Palette& palette) {
   return palette.red;
 }
 
+// A source or a sink, and what was found about it.
 struct Checked {
   std::string pipeline;
-  std::string source;
+  std::string name;
   std::string type;
-  std::vector<Finding> findings;
+  std::vector<RuleFinding> findings;  // of a source without a place
+  bool asks_tables = false;           // a sink: it has conditions or mappings
 
   size_t Count(Finding::Severity severity) const {
-    size_t count = 0;
-    for (const Finding& finding : findings) count += finding.severity == severity ? 1 : 0;
-    return count;
+    return static_cast<size_t>(std::count_if(
+        findings.begin(), findings.end(),
+        [&](const RuleFinding& finding) { return finding.finding.severity == severity; }));
   }
 };
 
-Checked CheckSource(const PipelineConfig& pipeline, const SourceConfig& source) {
+struct CheckedAll {
+  std::vector<Checked> sources;
+  std::vector<Checked> sinks;
+};
+
+// Also adds the source's tables, if its server tells them.
+Checked CheckSource(const PipelineConfig& pipeline, const SourceConfig& source,
+                    DescribedTables& tables, std::map<std::string, std::string>& unknown) {
   Checked checked{pipeline.name, source.name, source.type->type, {}};
   MetricsRegistry metrics;
   auto tools =
@@ -64,49 +77,98 @@ Checked CheckSource(const PipelineConfig& pipeline, const SourceConfig& source) 
                                                       Logger("check"), metrics.root()});
   auto findings = tools ? (*tools)->Check() : Result<std::vector<Finding>>(tools.error());
   if (findings) {
-    checked.findings = *std::move(findings);
+    for (Finding& finding : *findings) checked.findings.push_back({std::move(finding), {}, {}});
   } else {
-    checked.findings.push_back({Finding::Severity::kError, std::string(findings.error().code),
-                                "server", findings.error().message, ""});
+    checked.findings.push_back({{Finding::Severity::kError, std::string(findings.error().code),
+                                 "server", findings.error().message, ""},
+                                {},
+                                {}});
+  }
+  auto described =
+      tools ? (*tools)->DescribeTables() : Result<std::vector<TableDescription>>(tools.error());
+  if (described) {
+    tables.emplace(source.name, *std::move(described));
+  } else {
+    unknown.emplace(source.name, described.error().message);
   }
   return checked;
 }
 
-void PrintJson(const std::vector<Checked>& all) {
-  ordered_json json = {{"sources", ordered_json::array()}};
+Checked CheckSink(const PipelineConfig& pipeline, const SinkConfig& sink,
+                  const DescribedTables& tables,
+                  const std::map<std::string, std::string>& unknown) {
+  Checked checked{pipeline.name, sink.name, sink.type->type, {}, NeedsTables(sink)};
+  checked.findings = CheckRules(sink, tables, pipeline.sources.size());
+  if (!checked.asks_tables) return checked;
+  const std::string path = "sinks." + sink.name;
+  for (const auto& [source, reason] : unknown) {
+    checked.findings.push_back(
+        {{Finding::Severity::kWarning, "tables_unknown", source,
+          "its tables are not known, so nothing was checked against them: " + reason, ""},
+         sink.location,
+         path});
+  }
+  if (checked.Count(Finding::Severity::kError) == 0 && !tables.empty()) {
+    checked.findings.push_back({{Finding::Severity::kOk, "sink_rules_fit", "tables",
+                                 "conditions and mappings fit the tables as they are", ""},
+                                {},
+                                {}});
+  }
+  return checked;
+}
+
+ordered_json AsJson(const std::vector<Checked>& all, const char* kind) {
+  ordered_json list = ordered_json::array();
   for (const Checked& checked : all) {
     ordered_json findings = ordered_json::array();
-    for (const Finding& finding : checked.findings) {
-      findings.push_back({{"severity", SeverityName(finding.severity)},
-                          {"code", finding.code},
-                          {"subject", finding.subject},
-                          {"message", finding.message},
-                          {"remedy", finding.remedy}});
+    for (const auto& [finding, location, path] : checked.findings) {
+      ordered_json json = {{"severity", SeverityName(finding.severity)},
+                           {"code", finding.code},
+                           {"subject", finding.subject},
+                           {"message", finding.message},
+                           {"remedy", finding.remedy}};
+      if (location.line > 0) {
+        json["path"] = path;
+        json["file"] = location.file;
+        json["line"] = location.line;
+        json["column"] = location.column;
+      }
+      findings.push_back(std::move(json));
     }
-    json["sources"].push_back({{"pipeline", checked.pipeline},
-                               {"source", checked.source},
-                               {"type", checked.type},
-                               {"errors", checked.Count(Finding::Severity::kError)},
-                               {"warnings", checked.Count(Finding::Severity::kWarning)},
-                               {"findings", std::move(findings)}});
+    list.push_back({{"pipeline", checked.pipeline},
+                    {kind, checked.name},
+                    {"type", checked.type},
+                    {"errors", checked.Count(Finding::Severity::kError)},
+                    {"warnings", checked.Count(Finding::Severity::kWarning)},
+                    {"findings", std::move(findings)}});
   }
+  return list;
+}
+
+void PrintJson(const CheckedAll& all) {
+  const ordered_json json = {{"sources", AsJson(all.sources, "source")},
+                             {"sinks", AsJson(all.sinks, "sink")}};
   fmt::print("{}\n", json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
 }
 
 // severity  subject  message, broken to the width; then what to run, ready to be copied.
-void PrintText(const Checked& checked, const Palette& palette) {
-  fmt::print("{}{}{} (pipeline {}, {})\n", palette.bold, checked.source, palette.off,
+void PrintText(const Checked& checked, std::string_view kind, const Palette& palette) {
+  fmt::print("{}{}{} ({} of pipeline {}, {})\n", palette.bold, checked.name, palette.off, kind,
              checked.pipeline, checked.type);
   constexpr size_t kSeverityWidth = 9;  // "warning" and two blanks
   size_t subject_width = 0;
-  for (const Finding& finding : checked.findings) {
-    subject_width = std::max(subject_width, std::min<size_t>(40, DisplayWidth(finding.subject)));
+  for (const RuleFinding& found : checked.findings) {
+    subject_width =
+        std::max(subject_width, std::min<size_t>(40, DisplayWidth(found.finding.subject)));
   }
   const size_t indent = 2 + kSeverityWidth + subject_width + 2;
   const size_t terminal = TerminalWidth(STDOUT_FILENO);
   const size_t width = terminal == 0 ? 100 : std::max<size_t>(40, terminal - 1);
   const size_t text_width = width > indent + 30 ? width - indent : 30;
-  for (const Finding& finding : checked.findings) {
+  for (const auto& [finding, location, path] : checked.findings) {
+    const std::string message =
+        location.line > 0 ? fmt::format("{}: {}: {}", location.ToString(), path, finding.message)
+                          : finding.message;
     const std::string subject = Printable(finding.subject);
     const size_t used = DisplayWidth(subject);
     fmt::print("  {}{:<9}{}{}", Colour(finding.severity, palette), SeverityName(finding.severity),
@@ -117,7 +179,7 @@ void PrintText(const Checked& checked, const Palette& palette) {
       fmt::print("{:{}}", "", subject_width - used + 2);
     }
     bool first = true;
-    for (const std::string& line : Wrapped(finding.message, text_width)) {
+    for (const std::string& line : Wrapped(message, text_width)) {
       fmt::print("{:{}}{}\n", "", first ? 0 : indent, Printable(line));
       first = false;
     }
@@ -142,26 +204,42 @@ void PrintText(const Checked& checked, const Palette& palette) {
   }
 }
 
+void PrintText(const CheckedAll& all) {
+  const Palette palette = Palette::For(STDOUT_FILENO);
+  bool first = true;
+  const auto print = [&](const Checked& checked, std::string_view kind) {
+    if (!std::exchange(first, false)) fmt::print("\n");
+    PrintText(checked, kind, palette);
+  };
+  for (const Checked& source : all.sources) print(source, "source");
+  for (const Checked& sink : all.sinks) {
+    if (!sink.findings.empty()) print(sink, "sink");
+  }
+}
+
 int Check(const std::vector<std::string>& paths, OutputFormat format, const Registry& registry) {
   const auto config = LoadOrReport(paths, registry);
   if (!config) return kExitConfiguration;
-  std::vector<Checked> all;
+  CheckedAll all;
   for (const PipelineConfig& pipeline : config->pipelines) {
+    DescribedTables tables;
+    std::map<std::string, std::string> unknown;  // sources, and why
     for (const SourceConfig& source : pipeline.sources) {
-      all.push_back(CheckSource(pipeline, source));
+      all.sources.push_back(CheckSource(pipeline, source, tables, unknown));
+    }
+    for (const SinkConfig& sink : pipeline.sinks) {
+      all.sinks.push_back(CheckSink(pipeline, sink, tables, unknown));
     }
   }
   if (format == OutputFormat::kJson) {
     PrintJson(all);
   } else {
-    const Palette palette = Palette::For(STDOUT_FILENO);
-    for (size_t i = 0; i < all.size(); ++i) {
-      if (i > 0) fmt::print("\n");
-      PrintText(all[i], palette);
-    }
+    PrintText(all);
   }
-  for (const Checked& checked : all) {
-    if (checked.Count(Finding::Severity::kError) > 0) return kExitNeedsOperator;
+  for (const std::vector<Checked>* part : {&all.sources, &all.sinks}) {
+    for (const Checked& checked : *part) {
+      if (checked.Count(Finding::Severity::kError) > 0) return kExitNeedsOperator;
+    }
   }
   return kExitDone;
 }
@@ -179,7 +257,8 @@ void AddCheckCommand(CommandLine& line) {
   command->footer(
       "Reads only. Prints what was found about server, role, tables and columns, with the exact "
       "SQL\n"
-      "to run where something is missing. Ends with 3 if anything must be fixed first.\n\n"
+      "to run where something is missing; then whether conditions and mappings of the sinks fit\n"
+      "the tables. Ends with 3 if anything must be fixed first.\n\n"
       "Examples:\n"
       "  tailwater check shop.yaml\n"
       "  tailwater check shop.yaml -o json");

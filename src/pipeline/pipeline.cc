@@ -60,18 +60,21 @@ Pipeline::Pipeline(PipelineConfig config, PipelineOptions options, std::unique_p
       topic_records_(
           metrics.Scoped({{"pipeline", config_.name}})
               .GetGauge("tailwater_topic_records",
-                        "Records that can be read from the topic, over all partitions.")) {
+                        "Records that can be read from the topic, over all partitions.")),
+      tables_(TableAsks(), logger_, clock_) {
   if (delivers()) {
     for (const SinkConfig& sink : config_.sinks) {
       Metrics& scope = metrics_.Scoped({{"pipeline", config_.name}, {"sink", sink.name}});
       SinkContext context{config_.name, sink.name, sink.rules.tables,
                           Logger(config_.name + "." + sink.name), scope};
+      SinkRunnerOptions options = options_.sinks;
+      if (NeedsTables(sink)) options.preflight = [this, &sink] { return CheckSinkRules(sink); };
       sinks_.push_back(std::make_unique<SinkRunner>(
           config_.name, sink.name, *topic_,
           [type = sink.type, parsed = sink.config, context] {
             return type->create(parsed, context);
           },
-          sink.rules, scope, options_.sinks));
+          sink.rules, scope, std::move(options)));
     }
   }
   if (captures()) {
@@ -114,6 +117,39 @@ CaptureSource Pipeline::SourceFor(const SourceConfig& source) const {
 
 Result<std::unique_ptr<SourceTools>> Pipeline::CreateTools(const SourceConfig& source) const {
   return source.type->tools(source.config, ContextFor(source, {}));
+}
+
+std::map<std::string, TableDescriber::Ask> Pipeline::TableAsks() const {
+  std::map<std::string, TableDescriber::Ask> asks;
+  for (const SourceConfig& source : config_.sources) {
+    asks[source.name] = [this, &source]() -> Result<std::vector<TableDescription>> {
+      TW_ASSIGN_OR_RETURN(const std::unique_ptr<SourceTools> tools, CreateTools(source));
+      return tools->DescribeTables();
+    };
+  }
+  return asks;
+}
+
+Status Pipeline::CheckSinkRules(const SinkConfig& sink) {
+  std::string wrong;
+  size_t errors = 0;
+  std::vector<std::string> warnings;
+  for (const RuleFinding& finding : CheckRules(sink, tables_.Describe(), config_.sources.size())) {
+    if (finding.finding.severity == Finding::Severity::kError) {
+      wrong += fmt::format("{}({}) {}", errors == 0 ? "" : " ", errors + 1, finding.ToString());
+      ++errors;
+    } else if (finding.finding.severity == Finding::Severity::kWarning) {
+      warnings.push_back(finding.ToString());
+    }
+  }
+  if (errors > 0) {
+    return Error{Disposition::kNeedsOperator, "sink_rules_do_not_fit",
+                 fmt::format("what the sink says of columns does not fit the tables: {}", wrong)};
+  }
+  for (const std::string& warning : warnings) {
+    logger_.Warn("a sink's rules", {{"sink", sink.name}, {"finding", warning}});
+  }
+  return {};
 }
 
 void Pipeline::Start() {

@@ -18,6 +18,7 @@
 #include "pipeline/capture.h"
 #include "pipeline/pipeline_status.h"
 #include "pipeline/sink_runner.h"
+#include "pipeline/table_describer.h"
 #include "tailwater/result.h"
 #include "util/clock.h"
 #include "util/mutex.h"
@@ -67,9 +68,14 @@ class Pipeline {
   void PublishMetrics() TW_EXCLUDES(mutex_);
   // Tools of one source, on connections of their own.
   Result<std::unique_ptr<SourceTools>> CreateTools(const SourceConfig& source) const;
+  // Whether conditions and mappings of a sink fit the tables as they are now, for its runner to ask
+  // before it makes the sink. kNeedsOperator "sink_rules_do_not_fit" with all that is wrong. OK
+  // where the servers cannot be asked: then the first change of a table tells.
+  Status CheckSinkRules(const SinkConfig& sink);
 
  private:
   void Announce();
+  std::map<std::string, TableDescriber::Ask> TableAsks() const;
   SourceContext ContextFor(const SourceConfig& source, std::string scratch_dir) const;
   CaptureSource SourceFor(const SourceConfig& source) const;
   TopicStatus GetTopicStatus() TW_EXCLUDES(mutex_);
@@ -82,6 +88,8 @@ class Pipeline {
   const std::unique_ptr<Topic> topic_;
   Gauge& topic_stored_bytes_;
   Gauge& topic_records_;
+
+  TableDescriber tables_;
 
   Mutex mutex_;
   std::shared_ptr<TopicReader> reader_

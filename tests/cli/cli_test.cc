@@ -25,6 +25,7 @@ using ::testing::Not;
 struct StubServer {
   std::vector<Finding> findings;
   std::vector<OwnedObject> objects;
+  Result<std::vector<TableDescription>> tables = std::vector<TableDescription>();
   bool drop_works = true;
 };
 
@@ -36,9 +37,7 @@ class StubTools final : public SourceTools {
  public:
   explicit StubTools(StubServer& server) : server_(server) {}
   Result<std::vector<Finding>> Check() override { return server_.findings; }
-  Result<std::vector<TableDescription>> DescribeTables() override {
-    return std::vector<TableDescription>();
-  }
+  Result<std::vector<TableDescription>> DescribeTables() override { return server_.tables; }
   Result<LogHealth> Watch() override {
     LogHealth health;
     health.state = "reserved";
@@ -61,6 +60,10 @@ class StubTools final : public SourceTools {
   StubServer& server_;
 };
 
+struct MappedTable {
+  std::string id;
+};
+
 class CliTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -81,6 +84,19 @@ class CliTest : public ::testing::Test {
                                                   .table_options = {},
                                                   .validate = {},
                                                   .create = {}});
+    registry_.AddSink<NoOptions, MappedTable>(
+        {.type = "mapped",
+         .summary = "A sink that names a column.",
+         .options = {},
+         .table_options = {Field("id", &MappedTable::id, "A column.", kRequired)},
+         .validate = {},
+         .column_uses =
+             [](const NoOptions&, const TableRules<MappedTable>& tables) {
+               const ConfigNode& id = *tables.selection.entries()[0].options.Find("id");
+               return std::vector<ColumnUse>{
+                   {0, false, tables.options[0].id, id.location, id.path}};
+             },
+         .create = {}});
     file_ = folder_ / "shop.yaml";
     std::ofstream(file_) << "version: 1\npipeline: shop\n"
                             "sources:\n  shop: {type: stub, database: x}\n"
@@ -163,7 +179,7 @@ TEST_F(CliTest, ValidatePrintsEveryProblemForEditors) {
   EXPECT_EQ(Run({"validate", file_}), 2);
   EXPECT_EQ(error_, file_ +
                         ":8:16: sinks.more.type: unknown type 'viod' (did you mean 'void'?); "
-                        "known are void\n" +
+                        "known are mapped, void\n" +
                         file_ +
                         ":9:1: unknown key 'extra'; known are pipeline, sinks, sources, "
                         "topic, version\n2 problems\n");
@@ -192,6 +208,41 @@ TEST_F(CliTest, CheckEndsWithThreeAndPrintsWhatToRun) {
   EXPECT_THAT(out_, HasSubstr("1 error to be fixed before it can run"));
   EXPECT_EQ(Run({"check", file_, "-o", "json"}), 3);
   EXPECT_EQ(json::parse(out_)["sources"][0]["findings"][1]["code"], "wal_level");
+}
+
+TEST_F(CliTest, CheckHoldsSinksAgainstTheTables) {
+  server_.findings = {{Finding::Severity::kOk, "pg_connected", "connection", "Postgres 15", ""}};
+  server_.tables = std::vector<TableDescription>{{TestSchema("orders", {"id*:int64"}), false, ""}};
+  EXPECT_EQ(Run({"check", file_}), 0);
+  EXPECT_THAT(out_, Not(HasSubstr("copy"))) << "nothing is to be said about it";
+  std::ofstream(file_, std::ios::app)
+      << "  calls:\n    type: mapped\n    tables: [{match: public.orders, id: nr}]\n";
+  EXPECT_EQ(Run({"check", file_}), 3);
+  EXPECT_THAT(out_, HasSubstr("ready to run"));
+  EXPECT_THAT(out_,
+              HasSubstr("\ncalls (sink of pipeline shop, mapped)\n  error    public.orders  "));
+  EXPECT_THAT(out_, HasSubstr("1 error to be fixed before it can run"));
+  EXPECT_EQ(Run({"check", file_, "-o", "json"}), 3);
+  const json checked = json::parse(out_);
+  EXPECT_EQ(checked["sources"][0]["errors"], 0);
+  EXPECT_EQ(checked["sinks"][0]["sink"], "copy");
+  EXPECT_EQ(checked["sinks"][1]["errors"], 1);
+  const json finding = checked["sinks"][1]["findings"][0];
+  EXPECT_EQ(finding["severity"], "error");
+  EXPECT_EQ(finding["code"], "mapping_column_unknown");
+  EXPECT_EQ(finding["subject"], "public.orders");
+  EXPECT_EQ(finding["message"], "public.orders has no column 'nr'");
+  EXPECT_EQ(finding["path"], "sinks.calls.tables[0].id");
+  EXPECT_EQ(finding["file"], file_);
+  EXPECT_EQ(finding["line"], 10);
+  EXPECT_EQ(finding["column"], 41);
+
+  server_.tables = std::vector<TableDescription>{{TestSchema("orders", {"nr*:int64"}), false, ""}};
+  EXPECT_EQ(Run({"check", file_}), 0);
+  EXPECT_THAT(out_, HasSubstr("conditions and mappings fit"));
+  server_.tables = Error{Disposition::kRetry, "pg_unreachable", "no answer"};
+  EXPECT_EQ(Run({"check", file_}), 0);
+  EXPECT_THAT(out_, HasSubstr("  warning  shop  "));
 }
 
 TEST_F(CliTest, TailShowsChangesWithOldAndNewValues) {

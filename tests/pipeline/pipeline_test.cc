@@ -15,6 +15,7 @@
 #include "support/scripted_sink.h"
 #include "support/scripted_source.h"
 #include "support/temporary_folder.h"
+#include "support/topic_feeder.h"
 
 namespace tailwater {
 namespace {
@@ -26,10 +27,9 @@ using ::testing::HasSubstr;
 // Looks at the scripted server: its end of log is what the test says.
 class ScriptedTools final : public SourceTools {
  public:
-  explicit ScriptedTools(const Position& end) : end_(end) {}
-  Result<std::vector<TableDescription>> DescribeTables() override {
-    return std::vector<TableDescription>();
-  }
+  ScriptedTools(const Position& end, const Result<std::vector<TableDescription>>& tables)
+      : end_(end), tables_(tables) {}
+  Result<std::vector<TableDescription>> DescribeTables() override { return tables_; }
   Result<LogHealth> Watch() override {
     LogHealth health;
     health.state = "reserved";
@@ -49,6 +49,7 @@ class ScriptedTools final : public SourceTools {
     return std::stoi(position.text.substr(position.text.find('/') + 1));
   }
   const Position end_;
+  const Result<std::vector<TableDescription>> tables_;
 };
 
 struct NoConfig {};
@@ -65,7 +66,7 @@ class PipelineTest : public ::testing::Test {
            return server_.Connect();
          },
          .tools = [this](const NoConfig&, SourceContext) -> Result<std::unique_ptr<SourceTools>> {
-           return std::unique_ptr<SourceTools>(std::make_unique<ScriptedTools>(log_end_));
+           return std::unique_ptr<SourceTools>(std::make_unique<ScriptedTools>(log_end_, tables_));
          }});
     AddSinkType("good", good_);
     AddSinkType("bad", bad_);
@@ -80,13 +81,15 @@ class PipelineTest : public ::testing::Test {
     options_.sinks.backoff = options_.capture.backoff;
   }
 
-  void AddSinkType(const std::string& type, ScriptedTarget& target) {
+  void AddSinkType(const std::string& type, ScriptedTarget& target,
+                   const std::vector<ColumnUse>& uses = {}) {
     registry_.AddSink<NoConfig, NoTableOptions>(
         {.type = type,
          .summary = "A scripted sink.",
          .options = {},
          .table_options = {},
          .validate = {},
+         .column_uses = [uses](const NoConfig&, const TableRules<NoTableOptions>&) { return uses; },
          .create = [&target](const NoConfig&, TableRules<NoTableOptions>,
                              SinkContext) -> Result<std::unique_ptr<Sink>> {
            return std::unique_ptr<Sink>(std::make_unique<ScriptedSink>(target));
@@ -97,8 +100,8 @@ class PipelineTest : public ::testing::Test {
     const SinkType* found = registry_.FindSink(type);
     ConfigNode section;
     section.kind = ConfigNode::Kind::kMap;
-    config_.sinks.push_back(
-        {name, found, found->parse(section, problems), DeliveryRules{.tables = AllTables()}, Location()});
+    config_.sinks.push_back({name, found, found->parse(section, problems),
+                             DeliveryRules{.tables = AllTables()}, Location()});
     ASSERT_TRUE(problems.empty());
   }
 
@@ -150,6 +153,7 @@ class PipelineTest : public ::testing::Test {
   Registry registry_;
   ScriptedServer server_;
   Position log_end_{"0/1"};
+  Result<std::vector<TableDescription>> tables_ = std::vector<TableDescription>();
   ScriptedTarget good_;
   ScriptedTarget bad_;
   PipelineConfig config_;
@@ -247,6 +251,35 @@ TEST_F(PipelineTest, StopsTwiceAndBeforeStart) {
   second->Stop(seconds(10));
   second->Stop(seconds(0));
   EXPECT_EQ(second->GetStatus().capture->phase, CapturePhase::kStopped);
+}
+
+TEST_F(PipelineTest, RefusesASinkWhoseColumnsTheTablesLack) {
+  AddSinkType("mapped", good_,
+              {{.column = "totl", .location = {"shop.yaml", 7, 9}, .path = "sinks.mapped.id"},
+               {.before = true,
+                .column = "note",
+                .location = {"shop.yaml", 8, 9},
+                .path = "sinks.mapped.was"}});
+  AddSink("mapped", "mapped");
+  tables_ = std::vector<TableDescription>{
+      {TestSchema("orders", {"id*:int64", "total:int64", "note:int64"}), false, "ALTER TABLE …;"}};
+  const auto pipeline = Make();
+  const Status refused = pipeline->CheckSinkRules(pipeline->config().sinks[1]);
+  ASSERT_THAT(refused, IsErrorWith("sink_rules_do_not_fit"));
+  EXPECT_EQ(refused.error().disposition, Disposition::kNeedsOperator);
+  EXPECT_EQ(refused.error().message,
+            "what the sink says of columns does not fit the tables: (1) shop.yaml:7:9: "
+            "sinks.mapped.id: public.orders has no column 'totl' (did you mean 'total'?) (2) "
+            "shop.yaml:8:9: sinks.mapped.was: reads OLD.note, but the log carries only the key of "
+            "an old row of public.orders: ALTER TABLE …;");
+  EXPECT_OK(pipeline->CheckSinkRules(pipeline->config().sinks[0]));  // it names no columns
+}
+
+TEST_F(PipelineTest, AsksNoMoreOfASinkWhileTheServerCannotBeAsked) {
+  AddSinkType("mapped", good_, {{.column = "totl"}});
+  AddSink("mapped", "mapped");
+  tables_ = Error{Disposition::kRetry, "connection_refused", "no server there"};
+  EXPECT_OK(Make()->CheckSinkRules(config_.sinks[1]));
 }
 
 TEST_F(PipelineTest, IsReadyOnceEveryStageWorks) {
