@@ -10,39 +10,46 @@ int64_t PartitionWindow::passed_offset() const {
 }
 
 const WindowRecord* PartitionWindow::first_open() const {
-  for (size_t i = head_; i < records_.size(); ++i) {
-    if (!records_[i].final) return &records_[i];
-  }
-  return nullptr;
+  while (first_open_ < records_.size() && records_[first_open_].final) ++first_open_;
+  return first_open_ < records_.size() ? &records_[first_open_] : nullptr;
 }
 
 void PartitionWindow::Add(std::shared_ptr<const ReadBatch> batch, std::span<const Change> changes,
                           std::span<const uint32_t> selected, int64_t next_offset) {
   for (const uint32_t index : selected) {
     const ReadBatch::Record& record = batch->records[index];
-    records_.push_back({&changes[index], record.key, record.value, record.offset, false});
+    records_.push_back({.window = this,
+                        .change = &changes[index],
+                        .key = record.key,
+                        .value = record.value,
+                        .offset = record.offset});
   }
   read_offset_ = next_offset;
   if (selected.empty()) return;
+  open_ += selected.size();
   bytes_ += batch->bytes;
   chunks_.push_back({std::move(batch), selected.size()});
 }
 
-void PartitionWindow::ReleaseChunks() {
-  while (!chunks_.empty() && chunks_.front().remaining == 0) {
-    bytes_ -= chunks_.front().batch->bytes;
-    chunks_.pop_front();
-  }
+void PartitionWindow::Finish(WindowRecord& record) {
+  record.final = true;
+  --open_;
 }
 
-void PartitionWindow::Compact() {
-  if (head_ == records_.size()) {
-    records_.clear();
-    head_ = 0;
-  } else if (head_ > 1024 && head_ > records_.size() / 2) {
-    records_.erase(records_.begin(), records_.begin() + static_cast<ptrdiff_t>(head_));
-    head_ = 0;
-  }
+void PartitionWindow::Reopen() {
+  for (WindowRecord& record : records_) record.final = false;
+  next_ = first_open_ = 0;
+  open_ = records_.size();
+}
+
+void PartitionWindow::DropFront() {
+  if (!records_.front().final) --open_;
+  records_.pop_front();
+  if (next_ > 0) --next_;
+  if (first_open_ > 0) --first_open_;
+  if (--chunks_.front().remaining > 0) return;
+  bytes_ -= chunks_.front().batch->bytes;
+  chunks_.pop_front();
 }
 
 }  // namespace tailwater

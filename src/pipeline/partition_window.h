@@ -1,37 +1,41 @@
 // What a sink has read of one partition and not yet committed: a window over the topic in which
 // records become final in any order and leave in offset order.
 //
-// A key that its sink puts off gets a lane: it and what follows of the same key waits, other keys
-// go on. Not thread-safe. The window keeps the read batches alive that its records point into.
+// Each record is handed out once, by next() and Take(); who took it (a batch, a lane) brings it to
+// its end. Addresses of records are stable until they are dropped. No call looks at more than the
+// records that it changes. Not thread-safe. The window keeps the read batches alive that its
+// records point into.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <span>
-#include <string>
-#include <unordered_map>
-#include <vector>
+#include <string_view>
 
 #include "tailwater/change.h"
 #include "topic/topic.h"
-#include "util/backoff.h"
-#include "util/clock.h"
 
 namespace tailwater {
 
+class PartitionWindow;
+
 struct WindowRecord {
+  PartitionWindow* window = nullptr;
   const Change* change = nullptr;
   std::string_view key;
   std::string_view value;
   int64_t offset = 0;
   bool final = false;
+  WindowRecord* next_of_key = nullptr;  // in its lane
 };
 
 class PartitionWindow {
  public:
   PartitionWindow(int32_t partition, int64_t start)
       : partition_(partition), read_offset_(start), committed_(start) {}
+  PartitionWindow(const PartitionWindow&) = delete;  // records point back
+  PartitionWindow& operator=(const PartitionWindow&) = delete;
 
   int32_t partition() const { return partition_; }
   int64_t read_offset() const { return read_offset_; }  // where the next read starts
@@ -50,35 +54,26 @@ class PartitionWindow {
   bool blocked() const { return blocked_; }
   void set_blocked(bool blocked) { blocked_ = blocked; }
 
-  // Not yet dropped, in offset order.
-  std::span<WindowRecord> records() { return std::span<WindowRecord>(records_).subspan(head_); }
-  size_t size() const { return records_.size() - head_; }
+  size_t size() const { return records_.size(); }  // not yet dropped
+  size_t open() const { return open_; }            // of these, without a final verdict
   size_t bytes() const { return bytes_; }
+
+  // The first record that nobody has taken; null if there is none.
+  WindowRecord* next() { return next_ < records_.size() ? &records_[next_] : nullptr; }
+  void Take() { ++next_; }
+  void Finish(WindowRecord& record);
   // First record without a final verdict; null if all have one.
   const WindowRecord* first_open() const;
+  // A transaction was rolled back: nothing is final or taken.
+  void Reopen();
 
   // Drops the records below committed(), calling `dropped` for each.
   template <class F>
   void DropCommitted(F dropped) {
-    while (head_ < records_.size() && records_[head_].offset < committed_) {
-      dropped(records_[head_]);
-      ++head_;
-      --chunks_.front().remaining;
-      ReleaseChunks();
+    while (!records_.empty() && records_.front().offset < committed_) {
+      dropped(records_.front());
+      DropFront();
     }
-    Compact();
-  }
-
-  struct Lane {
-    Backoff backoff;
-    Clock::TimePoint not_before;
-  };
-  std::unordered_map<std::string, Lane>& lanes() { return lanes_; }
-  const std::unordered_map<std::string, Lane>& lanes() const { return lanes_; }
-  Lane* FindLane(std::string_view key) {
-    if (lanes_.empty()) return nullptr;
-    const auto lane = lanes_.find(std::string(key));
-    return lane == lanes_.end() ? nullptr : &lane->second;
   }
 
  private:
@@ -86,18 +81,18 @@ class PartitionWindow {
     std::shared_ptr<const ReadBatch> batch;
     size_t remaining;
   };
-  void ReleaseChunks();
-  void Compact();
+  void DropFront();
 
   int32_t partition_;
   int64_t read_offset_;
   int64_t committed_;
   bool blocked_ = false;
-  std::vector<WindowRecord> records_;  // from head_ on
-  size_t head_ = 0;
+  std::deque<WindowRecord> records_;
   std::deque<Chunk> chunks_;
+  size_t next_ = 0;                // index of the first that nobody has taken
+  mutable size_t first_open_ = 0;  // all before this index are final
+  size_t open_ = 0;
   size_t bytes_ = 0;
-  std::unordered_map<std::string, Lane> lanes_;
 };
 
 }  // namespace tailwater

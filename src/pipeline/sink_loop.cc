@@ -22,31 +22,42 @@ SinkLoop::SinkLoop(std::string pipeline, std::string sink, Topic& topic,
       clock_(options_.clock != nullptr ? *options_.clock : system_clock_),
       random_(options_.random ? options_.random : SystemRandom()),
       reporter_(std::move(pipeline), std::move(sink), metrics, clock_),
+      mailbox_([this] { wakeup_.Wake(); }),
+      wake_to_stop_(stop_.get_token(), [this] { wakeup_.Wake(); }),
       selection_(rules_, sink_name_),
-      backoff_(options_.backoff, random_) {}
+      office_(rules_, options_, clock_, random_, reporter_),
+      backoff_(options_.backoff, random_),
+      pause_(clock_),
+      pause_backoff_(options_.backoff, random_) {}
 
 SinkRunner::StepResult SinkLoop::Step(Milliseconds timeout) {
   if (halted_) return StepResult::kHalted;
+  wakeup_.Arm();  // what happens from here on ends the wait of this step
   if (stop_.stop_requested()) return StepResult::kStopped;
-  if (not_before_) {
-    const auto left = std::chrono::ceil<Milliseconds>(*not_before_ - clock_.Now());
-    if (left > 0ms) {
-      WaitFor(std::min(left, timeout));
-      if (stop_.stop_requested()) return StepResult::kStopped;
-      if (clock_.Now() < *not_before_) return StepResult::kWaiting;
-    }
-    not_before_.reset();
-  }
   try {
+    mailbox_.Serve([this](SinkMailbox::Kind kind, const DeadLetterFilter& filter) {
+      return Execute(kind, filter);
+    });
+    if (not_before_) {
+      const auto left = std::chrono::ceil<Milliseconds>(*not_before_ - clock_.Now());
+      if (left > 0ms) {
+        WaitFor(std::min(left, timeout));
+        if (stop_.stop_requested()) return StepResult::kStopped;
+        if (clock_.Now() < *not_before_) return StepResult::kWaiting;
+      }
+      not_before_.reset();
+    }
     auto result = Advance(timeout);
-    reporter_.PublishCounts();
-    if (!result) return Fail(result.error());
-    if (stop_.stop_requested()) return StepResult::kStopped;
-    return *result;
+    const StepResult step = result ? *result : Fail(result.error());
+    Publish();
+    if (step != StepResult::kHalted && stop_.stop_requested()) return StepResult::kStopped;
+    return step;
   } catch (const std::exception& exception) {
-    reporter_.PublishCounts();
-    return Fail({Disposition::kFatal, "sink_exception",
-                 fmt::format("the sink threw: {}; please report this", exception.what())});
+    const StepResult step =
+        Fail({Disposition::kFatal, "sink_exception",
+              fmt::format("the sink threw: {}; please report this", exception.what())});
+    Publish();
+    return step;
   }
 }
 
@@ -57,25 +68,72 @@ Result<SinkRunner::StepResult> SinkLoop::Advance(Milliseconds timeout) {
     reporter_.Enter(SinkState::kStandby, "no partition is assigned to this process");
     return StepResult::kWaiting;
   }
+  if (office_.stale()) TW_TRY(office_.Load(*subscription_));
+  return concurrent_ != nullptr ? AdvanceConcurrent(timeout) : AdvanceBatch(timeout);
+}
+
+Result<SinkRunner::StepResult> SinkLoop::AdvanceBatch(Milliseconds timeout) {
+  TW_ASSIGN_OR_RETURN(const bool replayed, ReplayStored());
+  if (!assigned_) return StepResult::kProgress;
   marker_waits_ = false;
   TW_ASSIGN_OR_RETURN(bool moved, Collect());
-  if (deliveries_.size() < options_.batch_records) {
-    const bool idle = deliveries_.empty() && !moved;
-    TW_ASSIGN_OR_RETURN(const bool read, Fill(idle ? UntilNextLane(timeout) : 0ms));
+  if (batch_.size() < options_.batch_records && !probing_) {
+    const bool idle = batch_.empty() && !moved && !replayed;
+    if (idle) TW_TRY(office_.Recount(*subscription_, true));
+    TW_ASSIGN_OR_RETURN(const bool read, Fill(idle ? UntilDue(timeout) : 0ms));
     if (read) {
       TW_TRY(FillLonger());
       TW_ASSIGN_OR_RETURN(const bool marker, Collect());
       moved = read || marker;
     }
   }
-  const bool wrote = !deliveries_.empty();
+  const bool wrote = !batch_.empty();
   if (wrote) TW_TRY(Deliver());
-  if (assigned_) TW_TRY(Commit(wrote || marker_moved_));
+  if (assigned_) TW_TRY(Commit(wrote || marker_moved_ || settled_));
   if (assigned_) TW_TRY(MirrorOffsets());
   marker_moved_ = false;
   ReportProgress();
-  if (moved || wrote) return StepResult::kProgress;
-  return marker_waits_ || HasLanes() ? StepResult::kWaiting : StepResult::kIdle;
+  if (moved || wrote || replayed) return StepResult::kProgress;
+  return marker_waits_ || !lanes_.empty() ? StepResult::kWaiting : StepResult::kIdle;
+}
+
+Result<uint64_t> SinkLoop::Execute(SinkMailbox::Kind kind, const DeadLetterFilter& filter) {
+  const auto busy = [](std::string message) {
+    return Error{Disposition::kRetry, "sink_busy", std::move(message)};
+  };
+  if (subscription_ == nullptr) {
+    return busy("the sink has not got its lease or its topic yet; nothing was done, try again");
+  }
+  uint64_t generation = generation_;
+  if (assigned_) {
+    // What is on its way to the store goes there first.
+    TW_TRY(Commit(true));
+    if (!assigned_) {
+      return busy("the sink's partitions went to another process; nothing was done, ask it there");
+    }
+  } else {
+    TW_ASSIGN_OR_RETURN(const Subscription::Assignment assignment, subscription_->Poll(0ms));
+    if (assignment.partitions.empty()) {
+      return busy("no partition of the sink is assigned to this process; ask the one that has it");
+    }
+    generation = assignment.generation;
+  }
+  uint64_t count = 0;
+  std::vector<std::string> keys;
+  if (kind == SinkMailbox::Kind::kRequeue) {
+    TW_ASSIGN_OR_RETURN(keys, subscription_->Requeue(generation, filter));
+    count = keys.size();
+  } else {
+    TW_ASSIGN_OR_RETURN(count, subscription_->DropDeadLetters(generation, filter));
+  }
+  // A failure here is no failure of what was asked: what is stored is read again with the next
+  // step.
+  if (!office_.Load(*subscription_)) office_.Invalidate();
+  office_.Hurry(keys);
+  // There may be room for what waits for it.
+  lanes_.HurryAtLimit();
+  if (probing_) not_before_.reset();
+  return count;
 }
 
 Status SinkLoop::Prepare() {
@@ -92,14 +150,17 @@ Status SinkLoop::Prepare() {
     reporter_.OpenedReader(reader_);
   }
   if (!opened_) {
+    if (!preflown_ && options_.preflight) TW_TRY(options_.preflight());
+    preflown_ = true;
     if (sink_ == nullptr) {
       TW_ASSIGN_OR_RETURN(sink_, create_());
     }
     TW_TRY(reporter_.InCall([&] { return sink_->Open(); }));
     opened_ = true;
     transaction_ = sink_->transactional();
+    concurrent_ = sink_->concurrent();
+    if (concurrent_ != nullptr) concurrent_->OnProgress([this] { wakeup_.Wake(); });
     selection_.set_takes_events(sink_->wants_truncate_events());
-    TW_TRY(CountDeadLetters());
   }
   return {};
 }
@@ -118,6 +179,7 @@ Result<bool> SinkLoop::Assign(Milliseconds timeout) {
 }
 
 Status SinkLoop::LoadOffsets(const Subscription::Assignment& assignment) {
+  TW_TRY(office_.Load(*subscription_));
   TW_ASSIGN_OR_RETURN(Subscription::Stored stored, subscription_->Load());
   if (transaction_ != nullptr) {
     TW_ASSIGN_OR_RETURN(TransactionalSink::Stored held, transaction_->StoredOffsets());
@@ -170,7 +232,6 @@ Status SinkLoop::LoadOffsets(const Subscription::Assignment& assignment) {
   rewound_from_ = std::move(stored.rewound_from);
   generation_ = assignment.generation;
   assigned_ = true;
-  update_ = {};
   frontiers_.Assign(assignment.partitions);
   reporter_.Assigned(log_id, all);
   if (!all.empty())
@@ -219,20 +280,28 @@ Status SinkLoop::CheckRange(int32_t partition, int64_t offset, const PartitionRa
 void SinkLoop::Rollback() {
   if (transaction_ == nullptr) return;
   transaction_->Rollback();
-  update_ = {};
-  for (auto& [partition, window] : windows_) {
-    for (WindowRecord& record : window.records()) record.final = false;
-  }
+  reporter_.DropCounts();
+  if (office_.has_entries()) office_.Discard();
+  batch_.clear();
+  batch_bytes_ = 0;
+  settled_ = false;
+  for (auto& [partition, window] : windows_) window.Reopen();
 }
 
 void SinkLoop::DropAssignment() {
   Rollback();
+  CancelFlights();
   assigned_ = false;
   commit_failed_ = false;
-  deliveries_.clear();
-  places_.clear();
+  settled_ = false;
+  probing_ = false;
+  batch_.clear();
+  batch_bytes_ = 0;
+  lanes_.Clear();
+  barriers_.clear();
+  for (const auto& [partition, window] : windows_) reporter_.GaveBack(window.open());
   windows_.clear();
-  update_ = {};
+  office_.Discard();
 }
 
 void SinkLoop::LostAssignment(std::string_view reason) {
@@ -241,8 +310,8 @@ void SinkLoop::LostAssignment(std::string_view reason) {
 }
 
 SinkRunner::StepResult SinkLoop::Fail(const Error& error) {
-  if (halted_) return StepResult::kHalted;
   Rollback();
+  if (halted_) return StepResult::kHalted;
   if (stop_.stop_requested()) return StepResult::kStopped;
   switch (error.disposition) {
     case Disposition::kCancelled:
@@ -254,13 +323,18 @@ SinkRunner::StepResult SinkLoop::Fail(const Error& error) {
       const bool operator_needed = error.disposition == Disposition::kNeedsOperator;
       reporter_.Retried(error.code);
       reporter_.Fail(operator_needed ? SinkState::kWaitingOperator : SinkState::kRetrying, error,
-                     {}, delay);
+                     std::exchange(failed_id_, {}), delay);
       return StepResult::kWaiting;
     }
     case Disposition::kReject:
     case Disposition::kGap:
     case Disposition::kFatal:
       break;
+  }
+  if (concurrent_ != nullptr && assigned_) {
+    if (const Status stored = Commit(true); !stored) {  // then it comes again
+      reporter_.logger().Warn("offsets not stored at halt", {{"code", stored.error().code}});
+    }
   }
   static_cast<void>(Halt(error.disposition, error.code, error.message));
   return StepResult::kHalted;
@@ -272,45 +346,46 @@ Error SinkLoop::Halt(Disposition disposition, std::string_view code, std::string
   halted_ = true;
   reporter_.Fail(SinkState::kHalted, error, change == nullptr ? std::string() : Id(*change),
                  std::nullopt);
+  mailbox_.Close({Disposition::kRetry, "sink_busy",
+                  fmt::format("the sink is halted ({}) and does nothing any more: repair what it "
+                              "reports, restart it, then ask again",
+                              code)});
+  CancelFlights();
   return error;
 }
 
-Error SinkLoop::HaltFor(const Verdict& verdict, const Change& change) {
-  if (verdict.kind == Verdict::Kind::kNone) {
-    return Halt(Disposition::kFatal, "verdict_missing",
-                "the sink gave no verdict for this change; please report this", &change);
-  }
-  return Halt(
-      Disposition::kReject, verdict.code,
-      fmt::format(
-          "table {}: {}; the sink stopped before this change: repair the target and restart",
-          change.table, verdict.reason),
-      &change);
+Error SinkLoop::HaltWithoutVerdict(const Change& change) {
+  return Halt(Disposition::kFatal, "verdict_missing",
+              "the sink gave no verdict for this change; please report this", &change);
 }
 
 void SinkLoop::WaitFor(Milliseconds time) {
-  if (time > 0ms) static_cast<void>(WaitUnlessStopped(time, stop_.get_token()));
+  if (time > 0ms) static_cast<void>(WaitUnlessStopped(time, wakeup_.token()));
 }
 
-bool SinkLoop::HasLanes() const {
-  return std::any_of(windows_.begin(), windows_.end(),
-                     [](const auto& entry) { return !entry.second.lanes().empty(); });
-}
-
-SinkLoop::Milliseconds SinkLoop::UntilNextLane(Milliseconds timeout) const {
-  for (const auto& [partition, window] : windows_) {
-    for (const auto& [key, lane] : window.lanes()) {
-      const auto left = std::chrono::ceil<Milliseconds>(lane.not_before - clock_.Now());
-      timeout = std::clamp(left, 0ms, timeout);
-    }
+SinkLoop::Milliseconds SinkLoop::UntilDue(Milliseconds timeout) const {
+  std::optional<Clock::TimePoint> due;
+  const auto earlier = [&due](std::optional<Clock::TimePoint> time) {
+    if (time && (!due || *time < *due)) due = time;
+  };
+  if (paused_until_) {
+    earlier(paused_until_);
+  } else {
+    earlier(lanes_.next_due());
+    // Without room they go when the sink wakes us.
+    if (concurrent_ == nullptr || concurrent_->Room() > 0) earlier(office_.next_due());
   }
-  return timeout;
+  if (!flights_.empty() && (settled_ || office_.has_entries())) {
+    earlier(last_commit_ + options_.commit_interval);
+  }
+  if (!due) return timeout;
+  return std::clamp(std::chrono::ceil<Milliseconds>(*due - clock_.Now()), 0ms, timeout);
 }
 
 void SinkLoop::ReportProgress() {
   if (!assigned_) return;
   backoff_.Reset();
-  if (!HasLanes()) reporter_.Enter(SinkState::kRunning);
+  if (!pause_.down() && lanes_.failing() == 0) reporter_.Enter(SinkState::kRunning);
   Offsets passed;
   std::optional<int64_t> oldest;
   for (const auto& [partition, window] : windows_) {
@@ -322,11 +397,25 @@ void SinkLoop::ReportProgress() {
   reporter_.Passed(passed, oldest);
 }
 
+void SinkLoop::Publish() {
+  size_t waiting = 0;
+  for (const auto& [partition, window] : windows_) waiting += window.open();
+  if (transaction_ == nullptr) reporter_.KeepCounts();  // else with the commit
+  reporter_.PublishCounts(waiting, flights_.size());
+}
+
 void SinkLoop::Close() {
+  mailbox_.Close({Disposition::kRetry, "sink_busy", "the sink is stopped; nothing was done"});
   try {
     if (assigned_ && sink_ != nullptr) {
       Rollback();
-      Status committed = Commit(true);
+      Status committed;
+      if (concurrent_ != nullptr && !halted_) {
+        // What the target has answered need not come again.
+        if (auto taken = TakeVerdicts(); !taken) committed = std::move(taken).error();
+        CancelFlights();
+      }
+      if (committed && assigned_) committed = Commit(true);
       last_mirror_ = {};
       if (committed && assigned_) committed = MirrorOffsets();
       if (!committed) {
@@ -337,10 +426,15 @@ void SinkLoop::Close() {
   } catch (const std::exception& exception) {
     reporter_.logger().Warn("offsets not stored at stop", {{"reason", exception.what()}});
   }
-  reporter_.PublishCounts();
-  assigned_ = opened_ = false;
+  for (const auto& [partition, window] : windows_) reporter_.GaveBack(window.open());
+  lanes_.Clear();
+  flights_.clear();
+  batch_.clear();
   windows_.clear();
+  Publish();
+  assigned_ = opened_ = false;
   transaction_ = nullptr;
+  concurrent_ = nullptr;
   sink_.reset();
   reader_.reset();
   subscription_.reset();

@@ -4,11 +4,15 @@
 // sink, the assignment with one window per partition. A failure of the target as a whole keeps all
 // of it and waits; a failure of the topic drops reader or assignment and takes them anew. Offsets
 // of a transactional sink are the target's; the subscription then holds a copy for status.
-// sink_loop.cc takes and gives these and turns failures into states; sink_loop_batch.cc does the
-// way of one batch.
+//
+// sink_loop.cc takes and gives these and turns failures into states; sink_loop_read.cc fills the
+// windows; sink_loop_batch.cc writes batches, sink_loop_concurrent.cc keeps many changes in flight;
+// sink_loop_verdicts.cc says what becomes of a record; sink_loop_replay.cc tries stored records
+// again; sink_loop_commit.cc stores what was decided.
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,13 +20,19 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "pipeline/dead_letter_office.h"
 #include "pipeline/frontier_tracker.h"
+#include "pipeline/key_lanes.h"
 #include "pipeline/partition_window.h"
 #include "pipeline/record_selection.h"
+#include "pipeline/sink_mailbox.h"
 #include "pipeline/sink_reporter.h"
 #include "pipeline/sink_runner.h"
+#include "pipeline/target_pause.h"
+#include "pipeline/wakeup.h"
 
 namespace tailwater {
 
@@ -33,17 +43,24 @@ class SinkLoop {
 
   SinkRunner::StepResult Step(std::chrono::milliseconds timeout);
   void RequestStop() { stop_.request_stop(); }
-  std::stop_token stop_token() const { return stop_.get_token(); }
   // After the last Step(): commits what is final and gives everything back.
   void Close();
   SinkReporter& reporter() { return reporter_; }
   const SinkReporter& reporter() const { return reporter_; }
+  SinkMailbox& mailbox() { return mailbox_; }
 
  private:
   using StepResult = SinkRunner::StepResult;
   using Milliseconds = std::chrono::milliseconds;
+  // A record on its way: where it stands, and the lane that it is the head of, if it has one.
+  struct Place {
+    WindowRecord* record = nullptr;
+    Lane* lane = nullptr;
+  };
 
+  // --- sink_loop.cc ---
   Result<StepResult> Advance(Milliseconds timeout);
+  Result<StepResult> AdvanceBatch(Milliseconds timeout);
   // Lease, reader, sink: each taken once.
   Status Prepare();
   // False: no partition is ours.
@@ -51,7 +68,22 @@ class SinkLoop {
   Status LoadOffsets(const Subscription::Assignment& assignment);
   Result<int64_t> ResolveStart(int32_t partition, const PartitionRange& range);
   Status CheckRange(int32_t partition, int64_t offset, const PartitionRange& range);
+  // A request from another thread about stored records.
+  Result<uint64_t> Execute(SinkMailbox::Kind kind, const DeadLetterFilter& filter);
+  void Rollback();
+  void DropAssignment();
+  void LostAssignment(std::string_view reason);
+  StepResult Fail(const Error& error);
+  Error Halt(Disposition disposition, std::string_view code, std::string message,
+             const Change* change = nullptr);
+  Error HaltWithoutVerdict(const Change& change);
+  // Waits; ends early when something was asked of the sink's thread.
+  void WaitFor(Milliseconds time);
+  Milliseconds UntilDue(Milliseconds timeout) const;
+  void ReportProgress();
+  void Publish();
 
+  // --- sink_loop_read.cc ---
   // Reads until a batch is full or the topic has no more at this moment; waits for the first record
   // at most `timeout`. True if something was read.
   Result<bool> Fill(Milliseconds timeout);
@@ -62,38 +94,72 @@ class SinkLoop {
   int64_t ReplayBelow(int32_t partition) const;  // offset of the last rewind
   bool WantsMore(const PartitionWindow& window, bool read_already) const;
 
+  // --- sink_loop_batch.cc ---
   // Collects deliveries up to a batch and runs the markers that are due. True if one moved.
   Result<bool> Collect();
+  void CollectLanes();
   Result<bool> CollectFrom(PartitionWindow& window);
-  enum class Marker : uint8_t { kDone, kWaiting };
-  Result<Marker> RunMarker(PartitionWindow& window, WindowRecord& record);
+  bool IsMarker(Operation operation) const;
+  // A marker comes after all that stands before it, and nothing overtakes it. False: it waits.
+  Result<bool> PassMarker(WindowRecord& record);
   Result<bool> FencePassed(const Change& marker);
-
+  bool BatchIsFull() const;
   Status Deliver();
   Status Judge(std::span<const Verdict> verdicts);
   Status JudgeTransaction(std::span<const Verdict> verdicts);
-  void Settle(size_t index, const Verdict& verdict);
-  void PutOff(size_t index, const Verdict& verdict);
-  void NoteDeadLetter(const Delivery& delivery, const Verdict& verdict, uint32_t attempts);
-  void ClearBaseMissing(std::string_view key);
 
+  // --- sink_loop_concurrent.cc ---
+  Result<StepResult> AdvanceConcurrent(Milliseconds timeout);
+  // What was read goes to its lanes, what may go to the sink, what is final to the store.
+  Result<bool> HandOver();
+  // Hands new records to their lanes. True if something moved.
+  Result<bool> Distribute();
+  Result<bool> DistributeFrom(PartitionWindow& window);
+  Result<bool> Submit();
+  Result<bool> SubmitLive();
+  Result<bool> SubmitStored();
+  Result<bool> TakeVerdicts();
+  void JudgeLive(Lane& lane, const Verdict& verdict);
+  // The target takes nothing at the moment.
+  void Pause(const Verdict& verdict, const std::string& id);
+  Status CommitWhenDue();
+  void CancelFlights();
+
+  // --- sink_loop_verdicts.cc ---
+  Delivery DeliveryOf(const WindowRecord& record) const;
+  void Settle(const Place& place, const Verdict& verdict);
+  // False: no more dead letters may be stored, the sink has to wait in front of it.
+  bool Reject(const Place& place, const Verdict& verdict);
+  Error WaitInFront(const Verdict& verdict, const Change& change) const;
+  void PutOff(const Place& place, const Verdict& verdict);
+  // The failing lane waits, or is parked.
+  void RestLane(Lane& lane);
+  // The head of a busy lane was decided.
+  void FinishLane(Lane& lane);
+  // A waiting lane's time has come.
+  void WakeLane(Lane& lane);
+  void WakeLanes();
+  // False: no more may be parked.
+  bool ParkLane(Lane& lane);
+  void ParkOrHold(WindowRecord& record);
+  void Park(WindowRecord& record);
+  // Lanes behind stored records that are gone, or that take more now.
+  void ReleaseHeld();
+
+  // --- sink_loop_replay.cc ---
+  // Tries stored records that are due. True if there were any.
+  Result<bool> ReplayStored();
+  struct StoredBatch;
+  Result<StoredBatch> CollectStored();
+  Status JudgeStored(const StoredBatch& batch, std::span<const Verdict> verdicts);
+  // False: the whole transaction has to come again.
+  Result<bool> CommitStored(const StoredBatch& batch, std::span<const Verdict> verdicts);
+
+  // --- sink_loop_commit.cc ---
   // Dead letters first, then the offsets. Not forced: offsets that only passed records of others
   // wait for idle_commit_interval.
   Status Commit(bool force);
   Status MirrorOffsets();
-  Status CountDeadLetters();
-
-  void Rollback();
-  void DropAssignment();
-  void LostAssignment(std::string_view reason);
-  StepResult Fail(const Error& error);
-  Error Halt(Disposition disposition, std::string_view code, std::string message,
-             const Change* change = nullptr);
-  Error HaltFor(const Verdict& verdict, const Change& change);
-  void WaitFor(Milliseconds time);
-  bool HasLanes() const;
-  Milliseconds UntilNextLane(Milliseconds timeout) const;
-  void ReportProgress();
 
   const std::string sink_name_;
   Topic& topic_;
@@ -104,29 +170,34 @@ class SinkLoop {
   const Clock& clock_;
   RandomSource random_;
   SinkReporter reporter_;
+  Wakeup wakeup_;
+  SinkMailbox mailbox_;
   std::stop_source stop_;
+  std::stop_callback<std::function<void()>> wake_to_stop_;
   bool halted_ = false;
   RecordSelection selection_;
 
   std::unique_ptr<Subscription> subscription_;
   std::shared_ptr<TopicReader> reader_;
   std::unique_ptr<Sink> sink_;
+  bool preflown_ = false;
   bool opened_ = false;
   TransactionalSink* transaction_ = nullptr;  // of *sink_; null if it is not transactional
+  ConcurrentSink* concurrent_ = nullptr;      // of *sink_; null if it is not concurrent
 
   bool assigned_ = false;
   uint64_t generation_ = 0;
   std::map<int32_t, PartitionWindow> windows_;
+  KeyLanes lanes_;
+  DeadLetterOffice office_;
+  Decoder decoder_;  // of stored records
   Offsets rewound_from_;
   size_t next_partition_ = 0;  // whose turn it is to be read first
   FrontierTracker frontiers_;
-  // Changed by sweeps and verdicts, stored with the next commit.
-  Subscription::Update update_;
-  // Some base_missing entries exist, maybe of earlier runs: whole rows clear them.
-  bool base_missing_open_ = false;
   bool marker_moved_ = false;   // in this step: commit
   bool marker_waits_ = false;   // in this step: for its fence
-  bool commit_failed_ = false;  // the last one; what it was to store is still in update_
+  bool commit_failed_ = false;  // the last one; what it was to store is still to be stored
+  bool settled_ = false;        // a record of a window, since the last commit
   Clock::TimePoint last_commit_{};
   Clock::TimePoint last_mirror_{};
   bool mirror_is_behind_ = false;
@@ -134,16 +205,31 @@ class SinkLoop {
   Backoff backoff_;  // of the target and the topic as a whole
   std::optional<Clock::TimePoint> not_before_;
   Milliseconds retry_after_{0};  // asked for by a verdict
+  std::string failed_id_;        // of the record that the next failure is about
+  TargetPause pause_;
 
-  // The batch being built; the second vector says where each delivery stands in its window.
-  struct Place {
-    PartitionWindow* window;
-    WindowRecord* record;
-  };
+  // The batch being built, or the part of the last one that comes again.
+  std::vector<Place> batch_;
+  size_t batch_bytes_ = 0;
   std::vector<Delivery> deliveries_;
-  std::vector<Place> places_;
-  size_t delivery_bytes_ = 0;
-  std::set<std::string_view> put_off_;  // keys that this batch's verdicts put off
+  // The batch holds a refused record that no more room is for: nothing joins it.
+  bool probing_ = false;
+
+  // Of a concurrent sink: what is at the target.
+  struct Flight {
+    Lane* lane = nullptr;    // null: a stored record
+    std::string stored_key;  // of a stored record
+    RecordPlace place{};
+    Clock::TimePoint since{};
+    int64_t source_time_micros = 0;
+  };
+  std::unordered_map<uint64_t, Flight> flights_;
+  uint64_t next_ticket_ = 1;
+  bool stored_turn_ = false;             // stored and live records take turns
+  std::map<int32_t, int64_t> barriers_;  // offset of the TRUNCATE that a partition waits for
+  std::optional<Clock::TimePoint> paused_until_;
+  Backoff pause_backoff_;
+  std::vector<ConcurrentSink::Finished> finished_;
 };
 
 }  // namespace tailwater

@@ -35,8 +35,14 @@ SinkReporter::SinkReporter(std::string pipeline, std::string sink, Metrics& metr
     : clock_(clock),
       metrics_(metrics),
       logger_(pipeline + "." + sink),
+      read_total_(metrics.GetCounter("tailwater_sink_read_total",
+                                     "Records taken from the topic, whoever they are for.")),
       superseded_total_(metrics.GetCounter("tailwater_sink_superseded_total",
                                            "Changes the target already held, or newer ones.")),
+      parked_total_(metrics.GetCounter("tailwater_sink_parked_total",
+                                       "Records put aside behind a key that fails.")),
+      replayed_total_(metrics.GetCounter("tailwater_sink_replayed_total",
+                                         "Stored records that the target took later.")),
       batch_records_(
           metrics.GetHistogram("tailwater_sink_batch_records", "Records per write to the target.")),
       write_duration_seconds_(metrics.GetHistogram("tailwater_sink_write_duration_seconds",
@@ -50,9 +56,21 @@ SinkReporter::SinkReporter(std::string pipeline, std::string sink, Metrics& metr
                                     "Age of the oldest change that the sink has not passed.")),
       call_seconds_(metrics.GetGauge("tailwater_sink_call_seconds",
                                      "Age of the call to the target that is in progress.")),
-      passed_timestamp_(
-          metrics.GetGauge("tailwater_sink_committed_source_timestamp_seconds",
-                           "Commit time of the newest change that the sink passed.")) {
+      passed_timestamp_(metrics.GetGauge("tailwater_sink_committed_source_timestamp_seconds",
+                                         "Commit time of the newest change that the sink passed.")),
+      waiting_records_(metrics.GetGauge("tailwater_sink_waiting_records",
+                                        "Records read and without a final verdict.")),
+      in_flight_(metrics.GetGauge("tailwater_sink_in_flight",
+                                  "Changes handed to the target and not yet answered.")),
+      dead_stored_(metrics.GetGauge("tailwater_sink_dead_letters_stored",
+                                    "Records put aside and still stored, by state.",
+                                    {{"state", "dead"}})),
+      parked_stored_(metrics.GetGauge("tailwater_sink_dead_letters_stored",
+                                      "Records put aside and still stored, by state.",
+                                      {{"state", "parked"}})),
+      oldest_dead_letter_seconds_(
+          metrics.GetGauge("tailwater_sink_oldest_dead_letter_seconds",
+                           "Time since the oldest stored record was put aside.")) {
   for (size_t op = static_cast<size_t>(Operation::kInsert); op < kOperations; ++op) {
     written_total_[op] =
         &metrics.GetCounter("tailwater_sink_records_written_total", "Changes the target applied.",
@@ -166,6 +184,9 @@ void SinkReporter::PassedFrontiers(const std::map<std::string, SinkFrontier>& fr
 void SinkReporter::DeadLetters(const Subscription::DeadLetterCounts& counts) {
   MutexLock lock(mutex_);
   status_.dead_letters = counts.by_code;
+  status_.dead_stored = counts.dead;
+  status_.parked_stored = counts.parked;
+  status_.oldest_stored_micros = counts.oldest_micros;
 }
 
 void SinkReporter::Wrote(size_t records, std::chrono::nanoseconds duration, int64_t oldest_micros,
@@ -187,49 +208,62 @@ Counter& SinkReporter::CounterBy(std::map<std::string_view, Counter*>& counters,
   return *counter;
 }
 
-void SinkReporter::PublishCounts() {
+void SinkReporter::KeepCounts() {
+  for (size_t op = 0; op < kOperations; ++op) kept_.applied[op] += open_.applied[op];
+  kept_.superseded += open_.superseded;
+  kept_.Add(open_.filtered);
+  kept_.parked += open_.parked;
+  for (const auto& [code, count] : open_.rejected) kept_.rejected[code] += count;
+  open_ = {};
+}
+
+void SinkReporter::AddByCode(const CountByCode& counts,
+                             std::map<std::string_view, Counter*>& counters, const char* name,
+                             const char* help) {
+  for (const auto& [code, count] : counts) {
+    CounterBy(counters, name, help, "reason", code).Add(static_cast<double>(count));
+  }
+}
+
+void SinkReporter::PublishCounts(size_t waiting, size_t in_flight) {
+  const Counts counts = std::exchange(kept_, {});
   uint64_t applied = 0;
   for (size_t op = 0; op < kOperations; ++op) {
-    if (applied_[op] == 0) continue;
-    applied += applied_[op];
-    written_total_[op]->Add(static_cast<double>(applied_[op]));
-    applied_[op] = 0;
+    if (counts.applied[op] == 0) continue;
+    applied += counts.applied[op];
+    written_total_[op]->Add(static_cast<double>(counts.applied[op]));
   }
-  uint64_t retries = 0;
-  for (const auto& [code, count] : retried_) {
-    retries += count;
-    CounterBy(retries_total_, "tailwater_sink_retries_total",
-              "Writes and records put off, by reason.", "reason", code)
-        .Add(static_cast<double>(count));
+  given_back_ -= counts.read;
+  if (given_back_ < 0) read_total_.Add(static_cast<double>(-std::exchange(given_back_, 0)));
+  AddByCode(counts.retried, retries_total_, "tailwater_sink_retries_total",
+            "Writes and records put off, by reason.");
+  for (const CountByCode* rejected : {&counts.rejected, &counts.rejected_again}) {
+    AddByCode(*rejected, dead_letters_total_, "tailwater_sink_dead_letters_total",
+              "Records that the target cannot take, by reason.");
   }
-  uint64_t rejected = 0;
-  uint64_t base_missing = 0;
-  for (const auto& [code, count] : rejected_) {
-    (code == kBaseMissing ? base_missing : rejected) += count;
-    CounterBy(dead_letters_total_, "tailwater_sink_dead_letters_total",
-              "Records that the target cannot take, by reason.", "reason", code)
-        .Add(static_cast<double>(count));
-  }
-  if (superseded_ > 0) superseded_total_.Add(static_cast<double>(superseded_));
+  if (counts.superseded > 0) superseded_total_.Add(static_cast<double>(counts.superseded));
+  if (counts.parked > 0) parked_total_.Add(static_cast<double>(counts.parked));
+  if (counts.replayed > 0) replayed_total_.Add(static_cast<double>(counts.replayed));
   uint64_t filtered = 0;
   for (size_t i = 0; i < kFilterReasons; ++i) {
-    if (filtered_[i] == 0) continue;
-    filtered += filtered_[i];
-    filtered_total_[i]->Add(static_cast<double>(filtered_[i]));
+    if (counts.filtered[i] == 0) continue;
+    filtered += counts.filtered[i];
+    filtered_total_[i]->Add(static_cast<double>(counts.filtered[i]));
   }
-  {
-    MutexLock lock(mutex_);
-    status_.applied += applied;
-    status_.superseded += superseded_;
-    status_.filtered += filtered;
-    status_.retries += retries;
-    status_.rejected += rejected;
-    status_.base_missing += base_missing;
+  MutexLock lock(mutex_);
+  status_.read += static_cast<uint64_t>(counts.read);  // modulo 2^64: also downwards
+  status_.applied += applied;
+  status_.superseded += counts.superseded;
+  status_.filtered += filtered;
+  status_.parked += counts.parked;
+  status_.replayed += counts.replayed;
+  for (const auto& [code, count] : counts.retried) status_.retries += count;
+  for (const auto& [code, count] : counts.rejected) {
+    (code == kBaseMissing ? status_.base_missing : status_.rejected) += count;
+    status_.dead += count;
   }
-  superseded_ = 0;
-  filtered_ = {};
-  retried_.clear();
-  rejected_.clear();
+  status_.waiting = waiting;
+  status_.in_flight = in_flight;
 }
 
 SinkStatus SinkReporter::Status() const {
@@ -272,6 +306,17 @@ void SinkReporter::PublishMetrics() {
   lag_records_.Set(status.lag_records ? std::optional<double>(*status.lag_records) : std::nullopt);
   lag_seconds_.Set(status.lag_seconds);
   call_seconds_.Set(status.call_seconds);
+  waiting_records_.Set(static_cast<double>(status.waiting));
+  in_flight_.Set(static_cast<double>(status.in_flight));
+  dead_stored_.Set(static_cast<double>(status.dead_stored));
+  parked_stored_.Set(static_cast<double>(status.parked_stored));
+  std::optional<double> oldest;
+  if (status.oldest_stored_micros) {
+    oldest = static_cast<double>(
+                 std::max<int64_t>(0, clock_.UnixMicros() - *status.oldest_stored_micros)) /
+             1e6;
+  }
+  oldest_dead_letter_seconds_.Set(oldest);
   std::optional<double> passed;
   {
     MutexLock lock(mutex_);

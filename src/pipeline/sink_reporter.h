@@ -55,15 +55,30 @@ class SinkReporter {
   // Times of the oldest and the newest change of the batch; 0 = unknown.
   void Wrote(size_t records, std::chrono::nanoseconds duration, int64_t oldest_micros,
              int64_t newest_micros);
-  void Applied(Operation operation) { ++applied_[static_cast<size_t>(operation)]; }
-  void Superseded() { ++superseded_; }
-  void Retried(std::string_view code) { ++retried_[code]; }
-  void Rejected(std::string_view code) { ++rejected_[code]; }
-  void Filtered(const FilterCounts& counts) {
-    for (size_t i = 0; i < kFilterReasons; ++i) filtered_[i] += counts[i];
-  }
-  // Adds what was counted since the last call to status and metrics.
-  void PublishCounts();
+
+  // Taken from the topic, and of these: not meant for the sink.
+  void Read(size_t records) { kept_.read += static_cast<int64_t>(records); }
+  void Filtered(const FilterCounts& counts) { kept_.Add(counts); }
+  // Dropped without a final verdict: whoever owns the partition reads them again.
+  void GaveBack(size_t records) { kept_.read -= static_cast<int64_t>(records); }
+
+  // What becomes of a record. It counts once KeepCounts() says that it stays so.
+  void Applied(Operation operation) { ++open_.applied[static_cast<size_t>(operation)]; }
+  void Superseded() { ++open_.superseded; }
+  void Handled() { ++open_.filtered[static_cast<size_t>(FilterReason::kControl)]; }
+  void Rejected(std::string_view code) { ++open_.rejected[code]; }
+  void Parked() { ++open_.parked; }
+  void KeepCounts();
+  void DropCounts() { open_ = {}; }
+
+  // Stored records that the sink took, or refused once more.
+  void Replayed() { ++kept_.replayed; }
+  void RejectedAgain(std::string_view code) { ++kept_.rejected_again[code]; }
+  void Retried(std::string_view code) { ++kept_.retried[code]; }
+  // Adds what was counted and kept since the last call to status and metrics. `waiting` records are
+  // in the windows without a final verdict, `in_flight` of them or of the stored ones at the
+  // target.
+  void PublishCounts(size_t waiting, size_t in_flight);
 
   SinkStatus Status() const TW_EXCLUDES(mutex_);
   void PublishMetrics() TW_EXCLUDES(mutex_);
@@ -79,16 +94,34 @@ class SinkReporter {
   Metrics& metrics_;
   Logger logger_;
 
-  // Of the loop's thread: counted since the last PublishCounts().
-  std::array<uint64_t, kOperations> applied_{};
-  uint64_t superseded_ = 0;
-  FilterCounts filtered_{};
-  std::map<std::string_view, uint64_t> retried_;
-  std::map<std::string_view, uint64_t> rejected_;
+  using CountByCode = std::map<std::string_view, uint64_t>;
+  struct Counts {
+    int64_t read = 0;
+    std::array<uint64_t, kOperations> applied{};
+    uint64_t superseded = 0;
+    FilterCounts filtered{};
+    uint64_t parked = 0;
+    uint64_t replayed = 0;
+    CountByCode rejected, rejected_again, retried;
+
+    void Add(const FilterCounts& counts) {
+      for (size_t i = 0; i < kFilterReasons; ++i) filtered[i] += counts[i];
+    }
+  };
+  void AddByCode(const CountByCode& counts, std::map<std::string_view, Counter*>& counters,
+                 const char* name, const char* help);
+
+  // Of the loop's thread.
+  Counts open_;             // may be taken back
+  Counts kept_;             // since the last PublishCounts()
+  int64_t given_back_ = 0;  // more than was read since: a counter never falls
   int64_t newest_source_time_micros_ = 0;
 
   std::array<Counter*, kOperations> written_total_{};
+  Counter& read_total_;
   Counter& superseded_total_;
+  Counter& parked_total_;
+  Counter& replayed_total_;
   std::array<Counter*, kFilterReasons> filtered_total_{};
   std::map<std::string_view, Counter*> retries_total_;
   std::map<std::string_view, Counter*> dead_letters_total_;
@@ -99,6 +132,11 @@ class SinkReporter {
   Gauge& lag_seconds_;
   Gauge& call_seconds_;
   Gauge& passed_timestamp_;
+  Gauge& waiting_records_;
+  Gauge& in_flight_;
+  Gauge& dead_stored_;
+  Gauge& parked_stored_;
+  Gauge& oldest_dead_letter_seconds_;
   std::array<Gauge*, kStates> state_{};
 
   std::atomic<int64_t> call_since_micros_ = 0;  // 0 = in no call

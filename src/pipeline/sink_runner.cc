@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "pipeline/sink_loop.h"
+#include "pipeline/sink_mailbox.h"
 #include "util/thread_name.h"
 
 namespace tailwater {
@@ -55,13 +56,14 @@ void SinkRunner::Stop() {
   loop_->Close();
 }
 
-Result<uint64_t> SinkRunner::RequeueDeadLetters(const DeadLetterFilter&,
-                                                std::chrono::milliseconds) {
-  return Error{Disposition::kRetry, "sink_busy", "comes with the next commit"};
+Result<uint64_t> SinkRunner::RequeueDeadLetters(const DeadLetterFilter& filter,
+                                                std::chrono::milliseconds timeout) {
+  return loop_->mailbox().Post(SinkMailbox::Kind::kRequeue, filter, timeout);
 }
 
-Result<uint64_t> SinkRunner::DropDeadLetters(const DeadLetterFilter&, std::chrono::milliseconds) {
-  return Error{Disposition::kRetry, "sink_busy", "comes with the next commit"};
+Result<uint64_t> SinkRunner::DropDeadLetters(const DeadLetterFilter& filter,
+                                             std::chrono::milliseconds timeout) {
+  return loop_->mailbox().Post(SinkMailbox::Kind::kDrop, filter, timeout);
 }
 
 SinkStatus SinkRunner::Status() const { return loop_->reporter().Status(); }

@@ -3,16 +3,20 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pipeline/sink_runner.h"
 #include "support/manual_clock.h"
 #include "support/matchers.h"
 #include "support/memory_topic.h"
+#include "support/scripted_concurrent_sink.h"
 #include "support/scripted_sink.h"
 #include "support/stub_metrics.h"
+#include "support/text.h"
 #include "support/topic_feeder.h"
 
 namespace tailwater {
@@ -43,10 +47,20 @@ class SinkRunnerTest : public ::testing::Test {
           if (transactional) {
             return std::unique_ptr<Sink>(std::make_unique<ScriptedTransactionalSink>(target_));
           }
+          if (concurrent_) {
+            return std::unique_ptr<Sink>(
+                std::make_unique<ScriptedConcurrentSink>(target_, flights_));
+          }
           return std::unique_ptr<Sink>(
               std::make_unique<ScriptedSink>(target_, wants_truncate_events_));
         },
-        DeliveryRules{.tables = selection, .start = start}, metrics_, std::move(options));
+        Rules(selection, start), metrics_, std::move(options));
+  }
+  DeliveryRules Rules(const TableSelection& selection, StartSpec start) {
+    DeliveryRules rules = rules_;
+    rules.tables = selection;
+    rules.start = start;
+    return rules;
   }
 
   // Steps until nothing moves any more.
@@ -59,6 +73,39 @@ class SinkRunnerTest : public ::testing::Test {
     return result;
   }
 
+  // As the sink's target answers for the change of this version.
+  void Finish(int64_t version, Verdict verdict = Verdict::Applied()) {
+    ScriptedConcurrentSink::Finish(target_, flights_, version, std::move(verdict));
+  }
+  // What another thread asks for while this one steps.
+  Result<uint64_t> Ask(SinkRunner& runner, bool requeue, DeadLetterFilter filter = {}) {
+    auto answer = std::async(std::launch::async, [&] {
+      return requeue ? runner.RequeueDeadLetters(filter, std::chrono::minutes(1))
+                     : runner.DropDeadLetters(filter, std::chrono::minutes(1));
+    });
+    while (answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      runner.Step(std::chrono::milliseconds(0));
+    }
+    return answer.get();
+  }
+  Result<uint64_t> Requeue(SinkRunner& runner) { return Ask(runner, true); }
+  Result<uint64_t> Drop(SinkRunner& runner) { return Ask(runner, false); }
+
+  // No record vanishes.
+  static void ExpectAccounted(const SinkStatus& status) {
+    EXPECT_EQ(status.read, status.applied + status.superseded + status.filtered + status.dead +
+                               status.parked + status.waiting);
+  }
+  // "offset:state:code" of all that is stored.
+  std::vector<std::string> Letters() {
+    std::vector<std::string> letters;
+    for (const DeadLetter& letter : topic_->DeadLetters("copy")) {
+      letters.push_back(
+          fmt::format("{}:{}:{}", letter.offset, DeadLetterStateName(letter.state), letter.code));
+    }
+    return letters;
+  }
+
   Offsets Stored() { return topic_->PeekOffsets("copy")->offsets; }
 
   std::unique_ptr<StubMemoryTopic> topic_;
@@ -66,7 +113,10 @@ class SinkRunnerTest : public ::testing::Test {
   ManualClock clock_;
   StubMetrics metrics_;
   ScriptedTarget target_;
+  ScriptedFlights flights_;
+  DeliveryRules rules_;  // but tables and start
   bool wants_truncate_events_ = false;
+  bool concurrent_ = false;
   SchemaPtr orders_ = TestSchema("orders", {"id*:int64", "note:text"});
   SchemaPtr users_ = TestSchema("users", {"id*:int64", "note:text"});
 };

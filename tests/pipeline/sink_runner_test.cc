@@ -206,8 +206,9 @@ TEST_F(SinkRunnerTest, HaltsOnAVerdictOfNone) {
   EXPECT_EQ(runner->Status().code, "verdict_missing");
 }
 
-TEST_F(SinkRunnerTest, HaltsInFrontOfARejectedChangeAndNamesIt) {
+TEST_F(SinkRunnerTest, WithoutRoomForDeadLettersWaitsInFrontOfARejectedChangeAndNamesIt) {
   Open();
+  rules_.halt_after = 0;
   feeder_->Insert(orders_, {Int(1), Text("a")});
   const int64_t poison = feeder_->Insert(orders_, {Int(2), Text("b")});
   feeder_->Insert(orders_, {Int(3), Text("c")});
@@ -218,22 +219,35 @@ TEST_F(SinkRunnerTest, HaltsInFrontOfARejectedChangeAndNamesIt) {
     return Verdict::Rejected("type_mismatch", "no such column");
   };
   auto runner = Runner();
-  EXPECT_EQ(Settle(*runner), StepResult::kHalted);
+  EXPECT_EQ(Settle(*runner), StepResult::kWaiting);
   const SinkStatus status = runner->Status();
-  EXPECT_EQ(status.state, SinkState::kHalted);
+  EXPECT_EQ(status.state, SinkState::kWaitingOperator);
   EXPECT_EQ(status.code, "type_mismatch");
   EXPECT_EQ(status.record_id, id);
+  EXPECT_EQ(status.waiting, 1u);
+  ExpectAccounted(status);
   EXPECT_THAT(Stored(), ElementsAre(Pair(0, 1)));
-  EXPECT_EQ(runner->Step(0ms), StepResult::kHalted);
+  EXPECT_THAT(Letters(), IsEmpty());
+  EXPECT_EQ(runner->Step(0ms), StepResult::kWaiting);
   runner->PublishMetrics();
-  EXPECT_EQ(metrics_.Value("tailwater_sink_state", {{"state", "halted"}}), 1);
+  EXPECT_EQ(metrics_.Value("tailwater_sink_state", {{"state", "waiting_operator"}}), 1);
 
-  // Once repaired, a restart goes on in front of it.
-  runner.reset();
+  // Probes slowly, this change alone; once the target takes it, everything goes on by itself.
+  const size_t writes = target_.batches.size();
+  clock_.Advance(14s);
+  EXPECT_EQ(Settle(*runner), StepResult::kWaiting);
+  EXPECT_EQ(target_.batches.size(), writes);
+  clock_.Advance(1s);
+  EXPECT_EQ(Settle(*runner), StepResult::kWaiting);
+  EXPECT_EQ(target_.batches.back(), 1u);
   target_.verdict = nullptr;
-  target_.events.clear();
-  Settle(*Runner());
-  EXPECT_EQ(target_.events.size(), 2u);
+  const int64_t last = feeder_->Insert(orders_, {Int(4), Text("d")});
+  clock_.Advance(15s);
+  EXPECT_EQ(Settle(*runner), StepResult::kIdle);
+  EXPECT_EQ(target_.events.size(), 4u);
+  EXPECT_EQ(target_.Versions().back(), last);
+  EXPECT_THAT(Stored(), ElementsAre(Pair(0, 4)));
+  EXPECT_EQ(runner->Status().state, SinkState::kRunning);
 }
 
 TEST_F(SinkRunnerTest, SurvivesAnExceptionOfTheSink) {

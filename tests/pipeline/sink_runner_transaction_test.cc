@@ -123,8 +123,10 @@ TEST_F(TransactionalSinkRunnerTest, AsksTheTargetAfterACommitOfUnknownOutcome) {
   EXPECT_EQ(target_.batches.size(), writes) << "not written twice";
 }
 
-TEST_F(TransactionalSinkRunnerTest, DeliversWhatStandsBeforeARejectedChangeAndHalts) {
+TEST_F(TransactionalSinkRunnerTest,
+       WithoutRoomForDeadLettersDeliversWhatStandsBeforeARejectedChangeAndWaits) {
   Open();
+  rules_.halt_after = 0;
   const int64_t first = feeder_->Insert(orders_, {Int(1), Text("a")});
   const int64_t poison = feeder_->Insert(orders_, {Int(2), Text("b")});
   feeder_->Insert(orders_, {Int(3), Text("c")});
@@ -133,17 +135,88 @@ TEST_F(TransactionalSinkRunnerTest, DeliversWhatStandsBeforeARejectedChangeAndHa
     return Verdict::Rejected("type_mismatch", "no such column");
   };
   auto runner = Runner(true);
-  EXPECT_EQ(Settle(*runner), StepResult::kHalted);
+  EXPECT_EQ(Settle(*runner), StepResult::kWaiting);
   EXPECT_THAT(target_.Versions(), ElementsAre(first));
   EXPECT_THAT(target_.stored.offsets, ElementsAre(Pair(0, 1)));
   EXPECT_EQ(runner->Status().code, "type_mismatch");
+  EXPECT_EQ(runner->Status().state, SinkState::kWaitingOperator);
   EXPECT_FALSE(runner->Status().record_id.empty());
+  EXPECT_EQ(runner->Status().waiting, 2u);
+  ExpectAccounted(runner->Status());
   runner->Stop();
   EXPECT_THAT(target_.stored.offsets, ElementsAre(Pair(0, 1)));
 }
 
+TEST_F(TransactionalSinkRunnerTest, PutsARejectedChangeAsideBeforeItCommitsTheOthers) {
+  Open();
+  rules_.halt_after = 2;
+  auto runner = Runner(true);
+  Settle(*runner);
+  std::vector<int64_t> good, bad;
+  for (int i = 0; i < 6; ++i) {
+    (i % 2 == 0 ? good : bad).push_back(feeder_->Insert(orders_, {Int(i), Text("a")}));
+  }
+  target_.verdict = [&](const Delivery& delivery) -> std::optional<Verdict> {
+    if (std::find(bad.begin(), bad.end(), delivery.change->version) == bad.end()) return {};
+    return Verdict::Rejected("type_mismatch", "no such column");
+  };
+  size_t letters = 0;
+  target_.before_commit = [&] { letters = topic_->DeadLetters("copy").size(); };
+  EXPECT_EQ(Settle(*runner), StepResult::kWaiting);
+  EXPECT_EQ(letters, 2u) << "durable first";
+  EXPECT_THAT(target_.Versions(), ::testing::ElementsAreArray(good));
+  EXPECT_THAT(target_.stored.offsets, ElementsAre(Pair(0, 5))) << "in front of the third";
+  SinkStatus status = runner->Status();
+  EXPECT_EQ(status.state, SinkState::kWaitingOperator);
+  EXPECT_EQ(status.dead, 2u);
+  EXPECT_EQ(status.dead_stored, 2u);
+  EXPECT_EQ(status.waiting, 1u);
+  ExpectAccounted(status);
+
+  // Repaired: what is replayed makes room, and then nobody has to be asked again.
+  target_.verdict = nullptr;
+  EXPECT_EQ(Requeue(*runner).value(), 2u);
+  clock_.Advance(15s);
+  EXPECT_EQ(Settle(*runner), StepResult::kIdle);
+  status = runner->Status();
+  EXPECT_EQ(status.state, SinkState::kRunning);
+  EXPECT_EQ(status.replayed, 2u);
+  EXPECT_EQ(status.dead_stored, 0u);
+  EXPECT_EQ(target_.events.size(), 6u);
+  EXPECT_THAT(Letters(), IsEmpty());
+  EXPECT_THAT(target_.stored.offsets, ElementsAre(Pair(0, 6)));
+  ExpectAccounted(status);
+}
+
+TEST_F(TransactionalSinkRunnerTest, AReplayedChangeThatIsPutOffHoldsUpNothingElse) {
+  Open();
+  const int64_t poison = feeder_->Insert(orders_, {Int(1), Text("a")});
+  const int64_t other = feeder_->Insert(orders_, {Int(2), Text("b")});
+  std::optional<Verdict> answer = Verdict::Rejected("type_mismatch", "no such column");
+  target_.verdict = [&](const Delivery& delivery) -> std::optional<Verdict> {
+    if (delivery.change->version == poison) return answer;
+    return {};
+  };
+  auto runner = Runner(true);
+  EXPECT_EQ(Settle(*runner), StepResult::kIdle);
+  EXPECT_THAT(Letters(), ElementsAre("0:dead:type_mismatch"));
+  answer = Verdict::Retry("locked", "a lock is held");
+  ASSERT_OK(Requeue(*runner));
+  const int64_t third = feeder_->Insert(orders_, {Int(3), Text("c")});
+  EXPECT_EQ(Settle(*runner), StepResult::kIdle);
+  EXPECT_THAT(target_.Versions(), ElementsAre(other, third));
+  EXPECT_THAT(Letters(), ElementsAre("0:parked:locked"));
+  answer.reset();
+  clock_.Advance(5s);
+  EXPECT_EQ(Settle(*runner), StepResult::kIdle);
+  EXPECT_THAT(target_.Versions(), ElementsAre(other, third, poison));
+  EXPECT_THAT(Letters(), IsEmpty());
+  ExpectAccounted(runner->Status());
+}
+
 TEST_F(TransactionalSinkRunnerTest, KeepsASweepThatARejectedChangeComesBehind) {
   Open();
+  rules_.halt_after = 0;
   feeder_->Insert(orders_, {Int(1), Text("a")});
   const int64_t truncated = feeder_->Truncate(orders_);
   const int64_t kept = feeder_->Insert(orders_, {Int(2), Text("b")});
@@ -153,7 +226,7 @@ TEST_F(TransactionalSinkRunnerTest, KeepsASweepThatARejectedChangeComesBehind) {
     return Verdict::Rejected("type_mismatch", "no such column");
   };
   auto runner = Runner(true);
-  EXPECT_EQ(Settle(*runner), StepResult::kHalted);
+  EXPECT_EQ(Settle(*runner), StepResult::kWaiting);
   EXPECT_THAT(target_.sweeps, ElementsAre("public.orders<" + std::to_string(truncated)));
   EXPECT_THAT(target_.Versions(), ::testing::Contains(kept));
   EXPECT_THAT(target_.stored.offsets, ElementsAre(Pair(0, 3))) << "in front of the poison";

@@ -1,0 +1,66 @@
+#include "pipeline/sink_mailbox.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tailwater {
+
+Result<uint64_t> SinkMailbox::Post(Kind kind, const DeadLetterFilter& filter,
+                                   std::chrono::milliseconds timeout) {
+  const auto request = std::make_shared<Request>(Request{kind, filter, false, {}});
+  {
+    MutexLock lock(mutex_);
+    if (closed_) return *closed_;
+    requests_.push_back(request);
+  }
+  wake_();
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  MutexLock lock(mutex_);
+  while (!request->answer) {
+    if (request->taken) {
+      changed_.Wait(mutex_);
+    } else if (std::chrono::steady_clock::now() < deadline) {
+      changed_.WaitUntil(mutex_, deadline);
+    } else {
+      std::erase(requests_, request);
+      return Error{Disposition::kRetry, "sink_busy",
+                   "the sink is in a call to its target, or waits for its lease, and did not get "
+                   "to it in time; nothing was done, try again"};
+    }
+  }
+  return *std::move(request->answer);
+}
+
+void SinkMailbox::Serve(const Execute& execute) {
+  for (;;) {
+    std::shared_ptr<Request> request;
+    {
+      MutexLock lock(mutex_);
+      if (requests_.empty()) return;
+      request = std::move(requests_.front());
+      requests_.pop_front();
+      request->taken = true;
+    }
+    const auto tell = [&](Result<uint64_t> answer) {
+      MutexLock lock(mutex_);
+      request->answer = std::move(answer);
+      changed_.NotifyAll();
+    };
+    try {
+      tell(execute(request->kind, request->filter));
+    } catch (...) {
+      tell(Error{Disposition::kFatal, "sink_exception", "the sink's thread threw meanwhile"});
+      throw;
+    }
+  }
+}
+
+void SinkMailbox::Close(Error error) {
+  MutexLock lock(mutex_);
+  closed_ = std::move(error);
+  for (const auto& request : requests_) request->answer = *closed_;
+  requests_.clear();
+  changed_.NotifyAll();
+}
+
+}  // namespace tailwater
