@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "support/text.h"
 
@@ -25,18 +26,25 @@ std::string Environment(const char* name) {
   return value == nullptr ? std::string() : value;
 }
 
-}  // namespace
-
-ApiAddress FindApi(const std::string& server, const std::string& fallback) {
-  ApiAddress api{server, Environment("TAILWATER_TOKEN")};
-  if (api.url.empty()) api.url = Environment("TAILWATER_URL");
-  if (api.url.empty()) api.url = fallback;
-  if (api.url.find("://") == api.url.npos) api.url.insert(0, "http://");
-  while (api.url.ends_with('/')) api.url.pop_back();
-  return api;
+// The daemon's own words for a request that it did not do; nothing if they are not a daemon's.
+std::optional<Error> Refusal(long status, const std::string& body) {
+  const auto json = nlohmann::ordered_json::parse(body, nullptr, false);
+  if (!json.is_object() || !json.contains("error") || !json["error"].is_object()) return {};
+  std::string message = json["error"].value("message", "");
+  if (message.empty()) return {};
+  const bool later = status == 409 || status == 503;
+  return Error{later ? Disposition::kRetry : Disposition::kReject,
+               later ? "daemon_busy" : "request_refused", std::move(message)};
 }
 
-Result<nlohmann::ordered_json> GetJson(const ApiAddress& api, const std::string& path) {
+// An id that is no valid UTF-8 matches nothing, then.
+std::string Dumped(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+// GET, or POST with a body.
+Result<std::string> Ask(const ApiAddress& api, const std::string& path,
+                        const std::optional<std::string>& post) {
   if (!api.url.starts_with("http://") && !api.url.starts_with("https://")) {
     return Error{
         Disposition::kNeedsOperator, "daemon_unreachable",
@@ -55,6 +63,7 @@ Result<nlohmann::ordered_json> GetJson(const ApiAddress& api, const std::string&
   if (!api.token.empty()) {
     list = curl_slist_append(list, ("Authorization: Bearer " + api.token).c_str());
   }
+  if (post) list = curl_slist_append(list, "Content-Type: application/json");
   const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(list,
                                                                             curl_slist_free_all);
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
@@ -65,6 +74,11 @@ Result<nlohmann::ordered_json> GetJson(const ApiAddress& api, const std::string&
   curl_easy_setopt(curl.get(), CURLOPT_CONNECTTIMEOUT_MS, 5000L);
   curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, 30000L);
   curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
+  if (post) {
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(post->size()));
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, post->c_str());
+  }
   const CURLcode code = curl_easy_perform(curl.get());
   if (code != CURLE_OK) {
     return Error{Disposition::kRetry, "daemon_unreachable",
@@ -75,24 +89,53 @@ Result<nlohmann::ordered_json> GetJson(const ApiAddress& api, const std::string&
   }
   long status = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
+  if (status == 200) return body;
   if (status == 401 || status == 403) {
     return Error{Disposition::kNeedsOperator, "daemon_refused",
                  fmt::format("{} refuses the request ({}): set TAILWATER_TOKEN to the token of its "
                              "tailwater.yaml",
                              api.url, status)};
   }
-  if (status != 200) {
-    return Error{Disposition::kFatal, "daemon_answer",
-                 fmt::format("{} answers {}: {}; is this a Tailwater daemon?", url, status,
-                             body.substr(0, 200))};
-  }
+  if (auto refusal = Refusal(status, body)) return *std::move(refusal);
+  return Error{Disposition::kFatal, "daemon_answer",
+               fmt::format("{} answers {}: {}; is this a Tailwater daemon?", url, status,
+                           body.substr(0, 200))};
+}
+
+Result<nlohmann::ordered_json> Parsed(const ApiAddress& api, const std::string& path,
+                                      const std::optional<std::string>& post) {
+  TW_ASSIGN_OR_RETURN(const std::string body, Ask(api, path, post));
   auto json = nlohmann::ordered_json::parse(body, nullptr, false);
   if (json.is_discarded()) {
-    return Error{
-        Disposition::kFatal, "daemon_answer",
-        fmt::format("{} answers something that is no JSON; is this a Tailwater daemon?", url)};
+    return Error{Disposition::kFatal, "daemon_answer",
+                 fmt::format("{}{} answers something that is no JSON; is this a Tailwater daemon?",
+                             api.url, path)};
   }
   return json;
+}
+
+}  // namespace
+
+ApiAddress FindApi(const std::string& server, const std::string& fallback) {
+  ApiAddress api{server, Environment("TAILWATER_TOKEN")};
+  if (api.url.empty()) api.url = Environment("TAILWATER_URL");
+  if (api.url.empty()) api.url = fallback;
+  if (api.url.find("://") == api.url.npos) api.url.insert(0, "http://");
+  while (api.url.ends_with('/')) api.url.pop_back();
+  return api;
+}
+
+Result<nlohmann::ordered_json> GetJson(const ApiAddress& api, const std::string& path) {
+  return Parsed(api, path, std::nullopt);
+}
+
+Result<std::string> GetText(const ApiAddress& api, const std::string& path) {
+  return Ask(api, path, std::nullopt);
+}
+
+Result<nlohmann::ordered_json> PostJson(const ApiAddress& api, const std::string& path,
+                                        const nlohmann::ordered_json& body) {
+  return Parsed(api, path, Dumped(body));
 }
 
 }  // namespace tailwater

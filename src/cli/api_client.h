@@ -17,7 +17,13 @@ struct ApiAddress {
 ApiAddress FindApi(const std::string& server, const std::string& fallback);
 
 // GET `path`. kRetry "daemon_unreachable"; kNeedsOperator "daemon_refused": the token is wrong;
-// kFatal "daemon_answer": not what we expect.
+// kReject "request_refused": the daemon says why; kRetry "daemon_busy": not now; kFatal
+// "daemon_answer": not what we expect.
 Result<nlohmann::ordered_json> GetJson(const ApiAddress& api, const std::string& path);
+// The same, as the daemon wrote it.
+Result<std::string> GetText(const ApiAddress& api, const std::string& path);
+// POST `body` to `path`; answers and errors as GetJson().
+Result<nlohmann::ordered_json> PostJson(const ApiAddress& api, const std::string& path,
+                                        const nlohmann::ordered_json& body);
 
 }  // namespace tailwater

@@ -75,6 +75,7 @@ int RunCommandLine(int argc, char** argv, const Registry& registry) {
   AddCheckCommand(line);
   AddStatusCommand(line);
   AddTailCommand(line);
+  AddDeadLettersCommand(line);
   AddDestroyCommand(line);
   AddVersionCommand(line);
   AddHelpCommand(line);

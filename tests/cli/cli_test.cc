@@ -152,7 +152,8 @@ TEST_F(CliTest, SuggestsTheCommandThatWasMeant) {
 }
 
 TEST_F(CliTest, EveryCommandHasExamples) {
-  for (const char* command : {"run", "validate", "check", "status", "tail", "destroy", "version"}) {
+  for (const char* command :
+       {"run", "validate", "check", "status", "tail", "dead-letters", "destroy", "version"}) {
     EXPECT_EQ(Run({command, "--help"}), 0);
     EXPECT_THAT(out_, HasSubstr("Examples:\n  tailwater " + std::string(command))) << command;
   }

@@ -1,0 +1,174 @@
+#include "cli/dead_letter_client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "sdk/suggest.h"
+#include "support/text.h"
+
+namespace tailwater {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kPageRecords = 1'000;
+
+std::string Encoded(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == '~';
+    if (plain) {
+      out += c;
+    } else {
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return out;
+}
+
+Error Unexpected() {
+  return Error{Disposition::kFatal, "daemon_answer",
+               "the daemon answers something unexpected; is it of another release?"};
+}
+
+std::string TextOf(const Json& json, const char* key) {
+  const auto found = json.is_object() ? json.find(key) : json.end();
+  return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>()
+                                                                       : std::string();
+}
+
+}  // namespace
+
+DeadLetterClient::DeadLetterClient(ApiAddress api, std::string pipeline, std::string sink)
+    : api_(std::move(api)),
+      pipeline_(std::move(pipeline)),
+      sink_(std::move(sink)),
+      path_(fmt::format("/api/v1/pipelines/{}/sinks/{}/dead-letters", Encoded(pipeline_),
+                        Encoded(sink_))) {}
+
+Result<DeadLetterClient> DeadLetterClient::Find(ApiAddress api, const std::string& pipeline,
+                                                const std::string& sink) {
+  TW_ASSIGN_OR_RETURN(const Json status, GetJson(api, "/api/v1/status"));
+  if (!status.is_object() || !status.contains("pipelines")) return Unexpected();
+  std::vector<std::pair<std::string, std::string>> fitting;  // pipeline, sink
+  std::vector<std::string> all;
+  std::vector<std::string_view> names;
+  std::vector<std::string> found_names;
+  for (const Json& candidate : status["pipelines"]) {
+    const std::string name = TextOf(candidate, "name");
+    if (!candidate.is_object() || !candidate.contains("sinks")) continue;
+    for (const Json& each : candidate["sinks"]) {
+      const std::string sink_name = TextOf(each, "name");
+      all.push_back(sink_name + " (pipeline " + name + ")");
+      found_names.push_back(sink_name);
+      if (!pipeline.empty() && name != pipeline) continue;
+      if (!sink.empty() && sink_name != sink) continue;
+      fitting.emplace_back(name, sink_name);
+    }
+  }
+  if (fitting.size() == 1) {
+    return DeadLetterClient(std::move(api), fitting[0].first, fitting[0].second);
+  }
+  names.assign(found_names.begin(), found_names.end());
+  const std::string list = all.empty() ? "the daemon delivers to no sink"
+                                       : fmt::format("there are {}", fmt::join(all, ", "));
+  std::string message;
+  if (sink.empty()) {
+    message = all.empty() ? list : "name the sink; " + list;
+  } else if (fitting.empty()) {
+    message = fmt::format("no sink '{}'{}{}; {}", sink,
+                          pipeline.empty() ? "" : " in a pipeline '" + pipeline + "'",
+                          DidYouMean(sink, names), list);
+  } else {
+    message = fmt::format("several pipelines have a sink '{}'; choose one with --pipeline; {}",
+                          sink, list);
+  }
+  return Error{Disposition::kReject, "sink_unknown", std::move(message)};
+}
+
+Result<Json> DeadLetterClient::Page(const DeadLetterQuery& query, const std::string& from,
+                                    size_t limit) const {
+  std::string path = fmt::format("{}?limit={}", path_, std::clamp<size_t>(limit, 1, kPageRecords));
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) path += fmt::format("&{}={}", name, Encoded(value));
+  };
+  add("from", from);
+  add("source", query.source);
+  add("table", query.table);
+  add("code", query.code);
+  add("state", query.state);
+  for (const std::string& id : query.ids) add("id", id);
+  TW_ASSIGN_OR_RETURN(Json page, GetJson(api_, path));
+  if (!page.is_object() || !page.contains("dead_letters") || !page["dead_letters"].is_array() ||
+      !page.contains("matched") || !page["matched"].is_number_unsigned()) {
+    return Unexpected();
+  }
+  return page;
+}
+
+Result<Json> DeadLetterClient::ForEach(const DeadLetterQuery& query,
+                                       const std::function<bool(const Json& letter)>& each) const {
+  std::optional<Json> first;
+  std::string from;
+  do {
+    TW_ASSIGN_OR_RETURN(Json page, Page(query, from, kPageRecords));
+    for (const Json& letter : page["dead_letters"]) {
+      if (each(letter)) continue;
+      page.erase("next");
+      break;
+    }
+    from = TextOf(page, "next");
+    if (!first) {
+      page.erase("dead_letters");
+      page.erase("next");
+      first = std::move(page);
+    }
+  } while (!from.empty());
+  return *std::move(first);
+}
+
+Result<std::string> DeadLetterClient::Show(const std::string& place, bool raw) const {
+  return GetText(api_, fmt::format("{}/{}{}", path_, place, raw ? "?raw=true" : ""));
+}
+
+Result<uint64_t> DeadLetterClient::Replay(const DeadLetterQuery& query) const {
+  return Post("replay", "keys", query);
+}
+
+Result<uint64_t> DeadLetterClient::Drop(const DeadLetterQuery& query) const {
+  return Post("drop", "dropped", query);
+}
+
+Result<uint64_t> DeadLetterClient::Post(const char* what, const char* counted,
+                                        const DeadLetterQuery& query) const {
+  Json body = Json::object();
+  if (!query.ids.empty()) body["ids"] = query.ids;
+  for (const auto& [key, value] :
+       std::initializer_list<std::pair<const char*, const std::string&>>{{"source", query.source},
+                                                                         {"table", query.table},
+                                                                         {"code", query.code},
+                                                                         {"state", query.state}}) {
+    if (!value.empty()) body[key] = value;
+  }
+  if (query.empty()) body["all"] = true;
+  TW_ASSIGN_OR_RETURN(const Json answer, PostJson(api_, fmt::format("{}/{}", path_, what), body));
+  if (!answer.is_object() || !answer.contains(counted) || !answer[counted].is_number_unsigned()) {
+    return Unexpected();
+  }
+  return answer[counted].get<uint64_t>();
+}
+
+Result<Json> DeadLetterClient::Status() const {
+  TW_ASSIGN_OR_RETURN(const Json status, GetJson(api_, "/api/v1/status"));
+  if (!status.is_object() || !status.contains("pipelines")) return Unexpected();
+  for (const Json& pipeline : status["pipelines"]) {
+    if (TextOf(pipeline, "name") != pipeline_ || !pipeline.contains("sinks")) continue;
+    for (const Json& sink : pipeline["sinks"]) {
+      if (TextOf(sink, "name") == sink_) return sink;
+    }
+  }
+  return Unexpected();
+}
+
+}  // namespace tailwater
