@@ -100,7 +100,9 @@ class Looker {
     TW_ASSIGN_OR_RETURN(const Subscription::DeadLetterCounts dead,
                         topic_->PeekDeadLetters(sink.name));
     out.status.dead_letters = dead.by_code;
-    out.oldest_dead_letter_micros = dead.oldest_micros;
+    out.status.dead_stored = dead.dead;
+    out.status.parked_stored = dead.parked;
+    out.status.oldest_stored_micros = dead.oldest_micros;
     if (stored.log_id.empty() || reader_ == nullptr) return {};
     if (stored.log_id != status_.topic.log_id) {
       out.status.code = "topic_replaced";
@@ -171,8 +173,9 @@ Result<ordered_json> OfflineStatus(const std::vector<const PipelineConfig*>& pip
     }
     for (ordered_json& sink : pipeline["sinks"]) {
       sink["state"] = "unknown";
-      for (const char* key : {"applied", "superseded", "rejected", "base_missing", "filtered",
-                              "retries", "frontiers"}) {
+      for (const char* key :
+           {"read", "applied", "superseded", "filtered", "dead", "parked", "waiting", "in_flight",
+            "rejected", "base_missing", "replayed", "retries", "frontiers"}) {
         sink.erase(key);
       }
     }

@@ -163,19 +163,63 @@ class StatusPrinter {
                 seconds ? std::optional(HumanSeconds(*seconds)) : std::nullopt},
                records.value_or(0) == 0 && seconds.value_or(0) == 0));
     Head("sink", sink, facts);
-    const ordered_json& dead = At(sink, "dead_letters");
-    if (const auto total = Number(dead, "total"); total && *total > 0) {
-      std::vector<std::string> codes;
-      for (const auto& [code, count] : At(dead, "by_code").items()) {
-        codes.push_back(fmt::format("{} {}", code, count.is_number() ? count.get<uint64_t>() : 0));
-      }
-      std::string text = fmt::format("{}: {}", Counted(Whole(*total), "dead letter"), Join(codes));
-      if (const std::string oldest = Text(dead, "oldest_at"); !oldest.empty()) {
-        text += ", the oldest from " + oldest;
-      }
-      Note(palette_.red, text);
-    }
+    Accounting(sink);
     Trouble(sink);
+    DeadLetters(sink);
+  }
+
+  // Where each record went that the sink read since the process started.
+  void Accounting(const ordered_json& sink) {
+    const auto read = Number(sink, "read");
+    if (!read || *read == 0) return;
+    std::vector<std::string> parts;
+    double sum = 0;
+    for (const char* part : {"applied", "superseded", "filtered", "dead", "parked", "waiting"}) {
+      const double count = Number(sink, part).value_or(0);
+      sum += count;
+      if (count == 0) continue;
+      parts.push_back(HumanCount(Whole(count)) + " " + part);
+      const double in_flight = Number(sink, "in_flight").value_or(0);
+      if (part == std::string_view("waiting") && in_flight > 0) {
+        parts.back() += fmt::format(" ({} in flight)", HumanCount(Whole(in_flight)));
+      }
+    }
+    if (sum != *read) {  // must never be
+      Note(palette_.red, fmt::format("{} read, but {} accounted for: {}", HumanCount(Whole(*read)),
+                                     HumanCount(Whole(sum)), Join(parts)));
+      return;
+    }
+    std::string text = HumanCount(Whole(*read)) + " read = ";
+    for (size_t i = 0; i < parts.size(); ++i) text += (i == 0 ? "" : " + ") + parts[i];
+    Note(palette_.dim, text);
+  }
+
+  // "2 dead letters, 40 parked, the oldest 3 h old: http_410 2, key_blocked 40"
+  void DeadLetters(const ordered_json& sink) {
+    const ordered_json& dead = At(sink, "dead_letters");
+    const auto total = Number(dead, "total");
+    if (!total || *total == 0) return;
+    // Older daemons know dead ones only; base_missing entries are dead ones that nobody has to
+    // look after.
+    const double parked = Number(sink, "parked_stored").value_or(0);
+    const double waiting = Number(sink, "dead_stored").value_or(*total - parked);
+    std::vector<std::string> parts;
+    if (*total > parked) {
+      parts.push_back(Counted(Whole(*total - parked), "dead letter"));
+    }
+    if (parked > 0) parts.push_back(HumanCount(Whole(parked)) + " parked");
+    if (const auto oldest = ParseTimestamp(Text(dead, "oldest_at")); oldest && now_micros_ > 0) {
+      parts.push_back(fmt::format("the oldest {} old",
+                                  HumanSeconds(static_cast<double>(now_micros_ - *oldest) / 1e6)));
+    }
+    std::vector<std::string> codes;
+    for (const auto& [code, count] : At(dead, "by_code").items()) {
+      codes.push_back(fmt::format("{} {}", Printable(code),
+                                  HumanCount(count.is_number() ? count.get<uint64_t>() : 0)));
+    }
+    Note(waiting > 0 ? palette_.red : palette_.yellow,
+         fmt::format("{}: {}", Join(parts), Join(codes)));
+    Note(palette_.dim, "tailwater dead-letters list " + Text(sink, "name"));
   }
 
   // "source shop     streaming  at 0/16B3748, 0 B and 0 s behind"

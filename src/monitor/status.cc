@@ -115,11 +115,18 @@ Json SinkJson(const PipelineStatus::Sink& sink) {
   Add(json, "lag_records", status.lag_records);
   Add(json, "lag_seconds", status.lag_seconds);
   Add(json, "call_seconds", status.call_seconds);
+  // read = applied + superseded + filtered + dead + parked + waiting
+  json["read"] = status.read;
   json["applied"] = status.applied;
   json["superseded"] = status.superseded;
+  json["filtered"] = status.filtered;
+  json["dead"] = status.dead;
+  json["parked"] = status.parked;
+  json["waiting"] = status.waiting;
+  json["in_flight"] = status.in_flight;
   json["rejected"] = status.rejected;
   json["base_missing"] = status.base_missing;
-  json["filtered"] = status.filtered;
+  json["replayed"] = status.replayed;
   json["retries"] = status.retries;
   Json dead = Json::object();
   uint64_t total = 0;
@@ -127,8 +134,12 @@ Json SinkJson(const PipelineStatus::Sink& sink) {
     dead[code] = count;
     total += count;
   }
+  json["dead_stored"] = status.dead_stored;
+  json["parked_stored"] = status.parked_stored;
   json["dead_letters"] = {{"total", total}, {"by_code", std::move(dead)}};
-  AddTime(json["dead_letters"], "oldest_at", sink.oldest_dead_letter_micros);
+  AddTime(
+      json["dead_letters"], "oldest_at",
+      status.oldest_stored_micros ? status.oldest_stored_micros : sink.oldest_dead_letter_micros);
   Json frontiers = Json::object();
   for (const auto& [source, frontier] : status.frontiers) {
     frontiers[source]["position"] = frontier.position;

@@ -45,8 +45,36 @@ TEST(StatusTextTest, ShowsTroubleWithItsNextTry) {
   EXPECT_THAT(text, HasSubstr("not created yet"));
   EXPECT_THAT(text, HasSubstr("capture standby: the lease is held by process 7"));
   EXPECT_THAT(text, HasSubstr("target_down: connection refused; tries again in 3.5 s"));
-  EXPECT_THAT(text, HasSubstr("3 dead letters: too_long 3"));
+  EXPECT_THAT(text, HasSubstr("3 dead letters: too_long 3\n"));
   EXPECT_THAT(text, HasSubstr("lag unknown"));
+}
+
+TEST(StatusTextTest, AccountsForEveryRecordOfASink) {
+  const auto sink = [](const std::string& facts) {
+    return Print(R"({"now": "2026-11-21T13:00:00.000Z", "pipelines": [{"name": "shop",
+        "topic": {}, "sources": [], "sinks": [{"name": "hooks", "state": "running",
+        "offsets": {"0": 9}, "lag_records": 0, "lag_seconds": 0, )" +
+                 facts + "}]}]}");
+  };
+  EXPECT_EQ(sink(R"("read": 12345, "applied": 12000, "superseded": 0, "filtered": 300, "dead": 2,
+                    "parked": 40, "waiting": 3, "in_flight": 2, "dead_stored": 2,
+                    "parked_stored": 40, "dead_letters": {"total": 43, "by_code": {"http_410": 2,
+                    "http_500": 1, "key_blocked": 39, "base_missing": 1},
+                    "oldest_at": "2026-11-21T10:00:00.000Z"})"),
+            "shop  topic , not created yet\n"
+            "  sink   hooks             running    offset 9, 0 records and 0 s behind\n"
+            "         12,345 read = 12,000 applied + 300 filtered + 2 dead + 40 parked + 3 waiting "
+            "(2 in flight)\n"
+            "         3 dead letters, 40 parked, the oldest 3 h old: http_410 2, http_500 1, "
+            "key_blocked 39, base_missing 1\n"
+            "         tailwater dead-letters list hooks\n");
+  EXPECT_THAT(sink(R"("read": 7, "applied": 7, "dead_letters": {"total": 0})"),
+              ::testing::EndsWith("behind\n         7 read = 7 applied\n"));
+  EXPECT_THAT(sink(R"("read": 0)"), ::testing::EndsWith("0 s behind\n"));
+  EXPECT_THAT(sink(R"("read": 7, "applied": 6)"), HasSubstr("7 read, but 6 accounted for"));
+  EXPECT_THAT(sink(R"("parked_stored": 4, "dead_stored": 0, "dead_letters": {"total": 4,
+                      "by_code": {"http_500": 4}})"),
+              HasSubstr("         4 parked: http_500 4\n"));
 }
 
 TEST(StatusTextTest, AMissingSlotOfARunningPipelineIsSaid) {
