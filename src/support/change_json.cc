@@ -1,5 +1,7 @@
 #include "support/change_json.h"
 
+#include <rapidjson/memorystream.h>
+#include <rapidjson/reader.h>
 #include <rapidjson/writer.h>
 
 #include <algorithm>
@@ -9,6 +11,31 @@
 
 namespace tailwater {
 namespace {
+
+struct NoOutput {
+  using Ch = char;
+  void Put(char) {}
+};
+
+bool IsUtf8(std::string_view text) {
+  rapidjson::MemoryStream in(text.data(), text.size());
+  NoOutput out;
+  while (in.Tell() < text.size()) {
+    if (!rapidjson::UTF8<>::Validate(in, out)) return false;
+  }
+  return true;
+}
+
+// One JSON value and nothing behind it. Depth costs no stack.
+bool IsJson(std::string_view text) {
+  rapidjson::MemoryStream in(text.data(), text.size());
+  rapidjson::BaseReaderHandler<> ignore;
+  rapidjson::Reader reader;
+  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
+                              rapidjson::kParseNumbersAsStringsFlag |
+                              rapidjson::kParseValidateEncodingFlag;
+  return !reader.Parse<kFlags>(in, ignore).IsError();
+}
 
 // Lets RapidJSON write to the end of a string.
 class StringOutput {
@@ -24,9 +51,16 @@ class StringOutput {
 
 class JsonWriter : public rapidjson::Writer<StringOutput> {
  public:
-  JsonWriter(StringOutput& output, std::string& out)
-      : rapidjson::Writer<StringOutput>(output), out_(out) {}
+  JsonWriter(StringOutput& output, std::string& out, JsonForm form)
+      : rapidjson::Writer<StringOutput>(output), out_(out), form_(form) {}
+  const JsonForm& form() const { return form_; }
+  // Of the column at hand.
+  void set_integers_as_text(bool on) { integers_as_text_ = on; }
+  bool integers_as_text() const { return integers_as_text_; }
+  bool saw_bad_text() const { return saw_bad_text_; }
+
   void Text(std::string_view text) {
+    if (form_.strict && !IsUtf8(text)) saw_bad_text_ = true;
     String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
   }
   void Name(std::string_view name) {
@@ -42,7 +76,15 @@ class JsonWriter : public rapidjson::Writer<StringOutput> {
 
  private:
   std::string& out_;
+  const JsonForm form_;
+  bool integers_as_text_ = false;
+  bool saw_bad_text_ = false;
 };
+
+Error BadText() {
+  return {Disposition::kReject, "text_not_utf8",
+          "holds bytes that are no UTF-8, which JSON cannot carry; convert the column"};
+}
 
 // Line breaks between the tokens of a JSON text mean nothing; within strings they are escaped.
 void AppendOnOneLine(std::string_view json, std::string& out) {
@@ -111,10 +153,18 @@ Status WriteValue(const Value& value, JsonWriter& json) {
       json.Bool(value.as_bool());
       return {};
     case ValueType::kInt64:
-      json.Int64(value.as_int64());
+      if (json.integers_as_text()) {
+        json.Text(std::to_string(value.as_int64()));
+      } else {
+        json.Int64(value.as_int64());
+      }
       return {};
     case ValueType::kUint64:
-      json.Uint64(value.as_uint64());
+      if (json.integers_as_text()) {
+        json.Text(std::to_string(value.as_uint64()));
+      } else {
+        json.Uint64(value.as_uint64());
+      }
       return {};
     case ValueType::kFloat64:
       if (std::isfinite(value.as_float64())) {
@@ -137,6 +187,9 @@ Status WriteValue(const Value& value, JsonWriter& json) {
       WriteTimestamp(value, json);
       return {};
     case ValueType::kJson:
+      if (json.form().strict && !IsJson(value.bytes())) {
+        return Error{Disposition::kReject, "json_malformed", "holds no valid JSON"};
+      }
       json.Raw([&](std::string& out) { AppendOnOneLine(value.bytes(), out); });
       return {};
     case ValueType::kArray:
@@ -155,8 +208,13 @@ Status WriteRow(const TableSchema& schema, Row row, JsonWriter& json) {
   json.StartObject();
   for (size_t i = 0; i < row.size(); ++i) {
     if (!row[i].has_value() && !row[i].is_null()) continue;
-    json.Name(schema.columns()[i].name);
-    TW_TRY(WriteValue(row[i], json));
+    const Column& column = schema.columns()[i];
+    json.Name(column.name);
+    json.set_integers_as_text(json.form().wide_integers_as_text && HasWideIntegers(column));
+    if (Status status = WriteValue(row[i], json); !status) {
+      return std::move(status).error().Within("column " + column.name);
+    }
+    if (json.saw_bad_text()) return BadText().Within("column " + column.name);
   }
   json.EndObject();
   return {};
@@ -285,27 +343,47 @@ Status WriteChange(const Change& change, JsonWriter& json) {
 }
 
 template <class F>
-Status Append(std::string& out, F write) {
+Status Append(std::string& out, JsonForm form, F write) {
   const size_t start = out.size();
   StringOutput output(out);
-  JsonWriter json(output, out);
+  JsonWriter json(output, out, form);
   Status status = write(json);
+  if (status && json.saw_bad_text()) status = BadText();
   if (!status) out.resize(start);
   return status;
 }
 
 }  // namespace
 
+bool HasWideIntegers(const Column& column) {
+  std::string_view type = column.type_name;
+  type = type.substr(0, type.find_first_of("(["));
+  if (const size_t blank = type.find(' '); blank != type.npos) type = type.substr(0, blank);
+  static constexpr std::string_view kNarrow[] = {"smallint", "integer", "int",       "int2", "int4",
+                                                 "oid",      "tinyint", "mediumint", "year"};
+  return std::find(std::begin(kNarrow), std::end(kNarrow), type) == std::end(kNarrow);
+}
+
 Status AppendChangeJson(const Change& change, std::string& out) {
-  return Append(out, [&](JsonWriter& json) { return WriteChange(change, json); });
+  return Append(out, {}, [&](JsonWriter& json) { return WriteChange(change, json); });
 }
 
-Status AppendRowJson(const TableSchema& schema, Row row, std::string& out) {
-  return Append(out, [&](JsonWriter& json) { return WriteRow(schema, row, json); });
+Status AppendRowJson(const TableSchema& schema, Row row, std::string& out, JsonForm form) {
+  return Append(out, form, [&](JsonWriter& json) { return WriteRow(schema, row, json); });
 }
 
-Status AppendValueJson(const Value& value, std::string& out) {
-  return Append(out, [&](JsonWriter& json) { return WriteValue(value, json); });
+Status AppendValueJson(const Value& value, std::string& out, JsonForm form) {
+  return Append(out, form, [&](JsonWriter& json) {
+    json.set_integers_as_text(form.wide_integers_as_text);
+    return WriteValue(value, json);
+  });
+}
+
+Status AppendTextJson(std::string_view text, std::string& out) {
+  return Append(out, {.strict = true}, [&](JsonWriter& json) {
+    json.Text(text);
+    return Status();
+  });
 }
 
 }  // namespace tailwater

@@ -16,19 +16,36 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "tailwater/change.h"
 #include "tailwater/result.h"
 
 namespace tailwater {
 
+// What a reader of the JSON can take.
+struct JsonForm {
+  // 64-bit integers as text, for readers that know only doubles. Decided by the column, never by
+  // the value, so that a column always has one JSON type.
+  bool wide_integers_as_text = false;
+  // The output must be JSON in valid UTF-8 whatever the row holds. kReject "text_not_utf8",
+  // "json_malformed" name the column.
+  bool strict = false;
+};
+
+// Whether a column of integers holds more than 32 bits. Unknown types do.
+bool HasWideIntegers(const Column& column);
+
 // Appends one line without its end. kFatal "record_malformed": an array that cannot be read.
 Status AppendChangeJson(const Change& change, std::string& out);
 
 // Appends {"column": value, …} with the columns that have a value or are NULL.
-Status AppendRowJson(const TableSchema& schema, Row row, std::string& out);
+Status AppendRowJson(const TableSchema& schema, Row row, std::string& out, JsonForm form = {});
 
 // Appends the value alone; null also for what is unchanged or omitted.
-Status AppendValueJson(const Value& value, std::string& out);
+Status AppendValueJson(const Value& value, std::string& out, JsonForm form = {});
+
+// Appends a text in quotes, escaped. kReject "text_not_utf8".
+Status AppendTextJson(std::string_view text, std::string& out);
 
 }  // namespace tailwater

@@ -129,5 +129,52 @@ TEST(ChangeJsonTest, WritesControlRecordsAndMessages) {
             std::string::npos);
 }
 
+TEST(ChangeJsonTest, WritesWideIntegersAsTextForReadersThatKnowOnlyDoubles) {
+  const SchemaPtr schema = TableSchema::Make(
+      {"public", "t"},
+      {{.name = "big", .type = ValueType::kInt64, .type_name = "bigint"},
+       {.name = "small", .type = ValueType::kInt64, .type_name = "integer"},
+       {.name = "mysql", .type = ValueType::kInt64, .type_name = "int(10) unsigned"},
+       {.name = "list", .type = ValueType::kArray, .type_name = "bigint[]"},
+       {.name = "real", .type = ValueType::kFloat64, .type_name = "float8"}});
+  std::string array;
+  ArrayWriter writer(array);
+  writer.AddDimension({.length = 1});
+  writer.AddElement(Value::Int64(9007199254740993));
+  const Value row[] = {Value::Int64(9007199254740993), Value::Int64(-2), Value::Int64(3),
+                       Value::Array(array), Value::Float64(1.5)};
+  std::string out;
+  ASSERT_OK(AppendRowJson(*schema, row, out, {.wide_integers_as_text = true}));
+  EXPECT_EQ(out, R"({"big":"9007199254740993","small":-2,"mysql":3,"list":["9007199254740993"],)"
+                 R"("real":1.5})");
+}
+
+TEST(ChangeJsonTest, StrictOutputRefusesWhatIsNoUtf8AndWhatIsNoJson) {
+  std::string out = "kept";
+  EXPECT_THAT(AppendTextJson("a\xff", out), IsErrorWith("text_not_utf8"));
+  EXPECT_THAT(AppendTextJson("cut \xe2\x82", out), IsErrorWith("text_not_utf8"));
+  EXPECT_THAT(AppendValueJson(Value::Text("\xc0\x80"), out, {.strict = true}),
+              IsErrorWith("text_not_utf8"));
+  for (const std::string_view bad : {"1,\"op\":\"delete\"", "{\"a\":1}}", "", "{a:1}", "[1"}) {
+    EXPECT_THAT(AppendValueJson(Value::Json(bad), out, {.strict = true}),
+                IsErrorWith("json_malformed"))
+        << bad;
+  }
+  EXPECT_EQ(out, "kept");
+  ASSERT_OK(AppendValueJson(Value::Json("{\"a\":123456789012345678901234567890}"), out,
+                            {.strict = true}));
+  EXPECT_EQ(out, "kept{\"a\":123456789012345678901234567890}");
+}
+
+TEST(ChangeJsonTest, AStrictErrorNamesTheColumnAndNotItsValue) {
+  const SchemaPtr schema = TestSchema("t", {"id*:int64", "note:text"});
+  const Value row[] = {Value::Int64(1), Value::Text("secret\xff")};
+  std::string out;
+  const Status status = AppendRowJson(*schema, row, out, {.strict = true});
+  ASSERT_THAT(status, IsErrorWith("text_not_utf8"));
+  EXPECT_NE(status.error().message.find("column note"), std::string::npos);
+  EXPECT_EQ(status.error().message.find("secret"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tailwater
