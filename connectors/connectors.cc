@@ -4,6 +4,7 @@
 #include "postgres/register.h"
 #include "sqlite/register.h"
 #include "stdout/register.h"
+#include "webhook/register.h"
 
 namespace tailwater {
 
@@ -11,6 +12,7 @@ void RegisterConnectors(Registry& registry) {
   RegisterPostgres(registry);
   RegisterSqlite(registry);
   RegisterStdout(registry);
+  RegisterWebhook(registry);
   RegisterBlackhole(registry);
 }
 

@@ -53,6 +53,7 @@ struct ConfigNode {
   Location location;
   std::string path;               // "sources.orders.tables[0]", for messages
   std::string scalar;             // kScalar, as written (quotes removed, ${…} not replaced)
+  bool quoted = false;            // kScalar: it stood in quotes, so 'true' and '1' are text
   std::vector<ConfigNode> items;  // kList
   std::vector<Entry>
       entries;  // kMap, in file order; duplicate keys are reported when the file is read

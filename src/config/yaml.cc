@@ -39,6 +39,7 @@ class Converter {
       case YAML::NodeType::Scalar:
         out.kind = ConfigNode::Kind::kScalar;
         out.scalar = node.Scalar();
+        out.quoted = tag == "!";
         break;
       case YAML::NodeType::Sequence:
         out.kind = ConfigNode::Kind::kList;
