@@ -144,7 +144,7 @@ class HttpClient::Loop {
   void DropCancelled();
   void StartWaiting();
   void FinishCompleted();
-  void ExpireReplies();
+  void ExpireWaits();
   void Complete(Slot& slot, CURLcode result);
   void Wait();
   int WaitMilliseconds() const;
@@ -163,7 +163,7 @@ class HttpClient::Loop {
   // The client's thread only.
   SocketWatch watch_;
   HttpSocketHooks hooks_;
-  AwaitedReplies awaited_;
+  HttpWaits waits_;
   Multi multi_;  // closes its connections at its end, which takes the hooks
   std::vector<Waiting> taken_;
   std::deque<Waiting> waiting_;
@@ -254,7 +254,7 @@ void HttpClient::Loop::Run() {
     DropCancelled();
     StartWaiting();
     FinishCompleted();
-    ExpireReplies();
+    ExpireWaits();
     Wait();
   }
 }
@@ -292,7 +292,7 @@ void HttpClient::Loop::StartWaiting() {
   while (!waiting_.empty()) {
     if (idle_.empty()) {
       if (slots_.size() >= std::max<size_t>(options_.max_connections, 1)) break;
-      slots_.push_back(std::make_unique<Slot>(options_, hooks_, awaited_));
+      slots_.push_back(std::make_unique<Slot>(options_, hooks_, waits_));
       idle_.push_back(slots_.back().get());
     }
     Slot& slot = *idle_.back();
@@ -327,13 +327,15 @@ void HttpClient::Loop::FinishCompleted() {
   }
 }
 
-void HttpClient::Loop::ExpireReplies() {
+void HttpClient::Loop::ExpireWaits() {
   const Clock::time_point now = Clock::now();
-  while (!awaited_.empty() && awaited_.front()->reply_deadline() <= now) {
-    auto& slot = static_cast<Slot&>(*awaited_.front());
-    if (slot.WaitsAnew()) continue;
-    curl_multi_remove_handle(multi_.get(), slot.handle());
-    Complete(slot, CURLE_OPERATION_TIMEDOUT);
+  for (const WaitingTransfers* const list : {&waits_.connection, &waits_.reply}) {
+    while (!list->empty() && list->front()->deadline() <= now) {
+      auto& slot = static_cast<Slot&>(*list->front());
+      if (slot.WaitsAnew()) continue;
+      curl_multi_remove_handle(multi_.get(), slot.handle());
+      Complete(slot, CURLE_OPERATION_TIMEDOUT);
+    }
   }
 }
 
@@ -347,9 +349,10 @@ void HttpClient::Loop::Complete(Slot& slot, CURLcode result) {
 
 int HttpClient::Loop::WaitMilliseconds() const {
   std::optional<Clock::time_point> deadline = curl_deadline_;
-  if (!awaited_.empty()) {
-    const Clock::time_point reply = awaited_.front()->reply_deadline();
-    deadline = deadline ? std::min(*deadline, reply) : reply;
+  for (const WaitingTransfers* const list : {&waits_.connection, &waits_.reply}) {
+    if (list->empty()) continue;
+    const Clock::time_point first = list->front()->deadline();
+    deadline = deadline ? std::min(*deadline, first) : first;
   }
   if (!deadline) return -1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now()).count();

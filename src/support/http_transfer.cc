@@ -83,10 +83,10 @@ long Milliseconds(std::chrono::milliseconds duration) {
 }  // namespace
 
 HttpTransfer::HttpTransfer(const HttpClientOptions& options, const HttpSocketHooks& hooks,
-                           AwaitedReplies& awaited)
+                           HttpWaits& waits)
     : options_(options),
       hooks_(hooks),
-      awaited_(awaited),
+      waits_(waits),
       place_(1, this),
       node_(place_.begin()),
       easy_(curl_easy_init()) {
@@ -94,7 +94,7 @@ HttpTransfer::HttpTransfer(const HttpClientOptions& options, const HttpSocketHoo
   SetForever(hooks);
 }
 
-HttpTransfer::~HttpTransfer() { StopAwaiting(); }
+HttpTransfer::~HttpTransfer() { StopWaiting(); }
 
 HttpTransfer* HttpTransfer::Of(CURL* handle) {
   char* transfer = nullptr;
@@ -186,7 +186,9 @@ bool HttpTransfer::Begin(HttpCall call) {
   error_text_[0] = '\0';
   answer_ = {};
   try {
-    return SetUrl() && SetMethod() && SetHeaders() && SetAddresses();
+    if (!SetUrl() || !SetMethod() || !SetHeaders() || !SetAddresses()) return false;
+    WaitIn(waits_.connection, std::min(options_.connect_timeout, options_.timeout));
+    return true;
   } catch (const std::bad_alloc&) {
     return Refuse("http_connect_failed",
                   "there is no memory for the call: give the process more of it");
@@ -337,17 +339,22 @@ curl_socket_t HttpTransfer::OnOpenSocket(const curl_sockaddr& address) {
 // The connection is there; also when libcurl sends the request again on another one.
 void HttpTransfer::OnSending() {
   phase_ = HttpPhase::kAwaiting;
-  reply_deadline_ = Clock::now() + options_.first_byte_timeout;
-  StopAwaiting();
-  awaited_.splice(awaited_.end(), place_);
+  WaitIn(waits_.reply, options_.first_byte_timeout);
 }
 
-void HttpTransfer::StopAwaiting() {
-  if (!place_.empty()) return;
-  place_.splice(place_.begin(), awaited_, node_);
+void HttpTransfer::WaitIn(WaitingTransfers& list, std::chrono::milliseconds limit) {
+  deadline_ = Clock::now() + limit;
+  list.splice(list.end(), *list_, node_);
+  list_ = &list;
+}
+
+void HttpTransfer::StopWaiting() {
+  place_.splice(place_.begin(), *list_, node_);
+  list_ = &place_;
 }
 
 bool HttpTransfer::WaitsAnew() {
+  if (phase_ == HttpPhase::kConnecting) return false;
   curl_off_t sent = 0;
   curl_easy_getinfo(easy_.get(), CURLINFO_SIZE_UPLOAD_T, &sent);
   if (static_cast<size_t>(sent) < call_.body.size()) {
@@ -395,7 +402,7 @@ bool HttpTransfer::OnStatusLine(std::string_view line) {
   answer_.status = status;
   headers_ = Headers::kFinal;
   phase_ = HttpPhase::kReceiving;
-  StopAwaiting();
+  StopWaiting();
   return true;
 }
 
@@ -407,7 +414,7 @@ bool HttpTransfer::OnBody(std::string_view bytes) {
 }
 
 HttpAnswer HttpTransfer::Finish(CURLcode result) {
-  StopAwaiting();
+  StopWaiting();
   answer_.duration = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun_);
   const bool complete = answer_.body_cut || (result == CURLE_OK && headers_ == Headers::kDone);
   if (answer_.code.empty() && !complete) {
@@ -430,6 +437,6 @@ HttpAnswer HttpTransfer::Finish(CURLcode result) {
   return std::move(answer_);
 }
 
-void HttpTransfer::Abandon() { StopAwaiting(); }
+void HttpTransfer::Abandon() { StopWaiting(); }
 
 }  // namespace tailwater

@@ -23,8 +23,16 @@ using HttpDone = std::function<void(HttpAnswer)>;
 
 class HttpTransfer;
 
-// Calls that wait for a reply's begin. All wait equally long, so the first is the next to expire.
-using AwaitedReplies = std::list<HttpTransfer*>;
+// Calls that wait for something. All in one list wait equally long, so the first is the next to
+// expire.
+using WaitingTransfers = std::list<HttpTransfer*>;
+
+struct HttpWaits {
+  // libcurl's own limit does not reach calls that wait for another one's connection.
+  WaitingTransfers connection;
+  // libcurl has no limit for it.
+  WaitingTransfers reply;
+};
 
 // What libcurl has to ask its client for when it opens and closes sockets; `client` comes first in
 // both callbacks.
@@ -39,8 +47,7 @@ class HttpTransfer {
   using Clock = std::chrono::steady_clock;
 
   // All of these outlive the transfer.
-  HttpTransfer(const HttpClientOptions& options, const HttpSocketHooks& hooks,
-               AwaitedReplies& awaited);
+  HttpTransfer(const HttpClientOptions& options, const HttpSocketHooks& hooks, HttpWaits& waits);
   ~HttpTransfer();
   HttpTransfer(const HttpTransfer&) = delete;
   HttpTransfer& operator=(const HttpTransfer&) = delete;
@@ -51,8 +58,8 @@ class HttpTransfer {
   HttpAnswer Finish(CURLcode result);
   void Abandon();
 
-  // When the reply's begin is overdue; only while it is among the awaited.
-  Clock::time_point reply_deadline() const { return reply_deadline_; }
+  // When what it waits for is overdue; only while it is in one of the lists.
+  Clock::time_point deadline() const { return deadline_; }
   // The deadline has passed. True: the request was not sent whole by then, and it waits anew.
   bool WaitsAnew();
 
@@ -85,14 +92,16 @@ class HttpTransfer {
   bool OnStatusLine(std::string_view line);
   bool OnBody(std::string_view bytes);
   curl_socket_t OnOpenSocket(const curl_sockaddr& address);
-  void StopAwaiting();
+  void WaitIn(WaitingTransfers& list, std::chrono::milliseconds limit);
+  void StopWaiting();
   bool StopAsMalformed(std::string_view why);
 
   const HttpClientOptions& options_;
   const HttpSocketHooks& hooks_;
-  AwaitedReplies& awaited_;
-  AwaitedReplies place_;  // holds node_ while this transfer is not among the awaited
-  const AwaitedReplies::iterator node_;
+  HttpWaits& waits_;
+  WaitingTransfers place_;            // holds node_ while this transfer waits for nothing
+  WaitingTransfers* list_ = &place_;  // that holds node_
+  const WaitingTransfers::iterator node_;
   std::unique_ptr<CURL, EasyCleanup> easy_;
   char error_text_[CURL_ERROR_SIZE] = "";
 
@@ -100,7 +109,7 @@ class HttpTransfer {
   StringList header_list_;
   StringList address_list_;
   Clock::time_point begun_;
-  Clock::time_point reply_deadline_;
+  Clock::time_point deadline_;
   HttpPhase phase_ = HttpPhase::kConnecting;
   Headers headers_ = Headers::kStatusLine;
   size_t header_bytes_ = 0;

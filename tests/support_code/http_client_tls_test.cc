@@ -268,6 +268,22 @@ TEST_F(HttpClientTlsTest, TellsAllCallsThatWaitForOneConnectionWhyThereIsNone) {
   for (auto& answer : answers) EXPECT_EQ(answer.get().code, "http_tls_failed");
 }
 
+TEST_F(HttpClientTlsTest, TimesAllCallsOutThatWaitForOneConnection) {
+  const FullListenQueue full;
+  HttpClientOptions options = Trusting(authority_);
+  // One after another they would take longer than any test may.
+  constexpr size_t kCalls = 1'000;
+  options.connect_timeout = std::chrono::milliseconds(300);
+  options.max_connections = kCalls;
+  HttpClient client(options);
+  std::vector<std::future<HttpAnswer>> answers;
+  for (size_t i = 0; i < kCalls; ++i) {
+    answers.push_back(
+        StartCall(client, {.url = "https://127.0.0.1:" + std::to_string(full.port())}));
+  }
+  for (auto& answer : answers) EXPECT_EQ(answer.get().code, "http_timeout");
+}
+
 TEST_F(HttpClientTlsTest, HoldsManyCallsInFlightOverHttp1) {
   constexpr int kCalls = 64;
   std::latch all_here(kCalls);
