@@ -1,6 +1,6 @@
 // Calls per second of the HTTP client against a server that does next to nothing, on kept-alive
 // loopback connections, and what one call costs in CPU on the client's side (the server's thread
-// is subtracted).
+// is subtracted): all calls busy, and few busy beside many that wait for a slow server.
 //   cmake --preset bench && cmake --build build/bench --target http_client_bench &&
 //   build/bench/bench/http_client_bench
 #include <arpa/inet.h>
@@ -14,9 +14,10 @@
 
 #include <array>
 #include <atomic>
+#include <functional>
 #include <latch>
-#include <map>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "support/http_client.h"
@@ -31,7 +32,7 @@ double CpuSeconds(clockid_t clock) {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-// Takes each read that ends with the request's end for one request, and answers 200.
+// Takes each read for one request, and answers 200; requests to /held get no answer.
 class MinimalServer {
  public:
   MinimalServer() {
@@ -80,9 +81,11 @@ class MinimalServer {
           const int at_once = 1;
           setsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
           if (running) watch(accepted);
-        } else if (recv(fd, buffer.data(), buffer.size(), 0) <= 0 ||
-                   send(fd, kReply.data(), kReply.size(), MSG_NOSIGNAL) <= 0) {
+        } else if (const ssize_t size = recv(fd, buffer.data(), buffer.size(), 0); size <= 0) {
           close(fd);
+        } else if (!std::string_view(buffer.data(), static_cast<size_t>(size))
+                        .starts_with("POST /held")) {
+          send(fd, kReply.data(), kReply.size(), MSG_NOSIGNAL);
         }
       }
     }
@@ -96,10 +99,11 @@ class MinimalServer {
   std::jthread thread_;
 };
 
-// Range 0: calls in flight.
+// Range 0: calls in flight that are answered; 1: that are not.
 void BM_Calls(benchmark::State& state) {
   MinimalServer server;
   HttpClientOptions options;
+  options.first_byte_timeout = options.timeout = std::chrono::minutes(10);  // of the held ones
   options.guard = AddressGuard({*AddressRange::Parse("127.0.0.1")});
   HttpClient client(options);
   HttpCall call{
@@ -109,6 +113,10 @@ void BM_Calls(benchmark::State& state) {
                   {"webhook-timestamp", "1614265330"},
                   {"webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="}},
       .body = std::string(500, 'x')};
+
+  HttpCall held = call;
+  held.url = fmt::format("http://127.0.0.1:{}/held", server.port());
+  for (int64_t i = 0; i < state.range(1); ++i) client.Send(held, [](const HttpAnswer&) {});
 
   const int64_t calls = 20'000;
   std::atomic<int64_t> failed = 0;
@@ -139,7 +147,14 @@ void BM_Calls(benchmark::State& state) {
   state.counters["client_cpu_us"] = 1e6 * client_cpu / done;
   state.counters["server_cpu_us"] = 1e6 * (server.CpuSeconds() - served) / done;
 }
-BENCHMARK(BM_Calls)->Arg(1)->Arg(16)->Arg(256)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_Calls)
+    ->ArgNames({"in_flight", "held"})
+    ->Args({1, 0})
+    ->Args({16, 0})
+    ->Args({256, 0})
+    ->Args({4, 252})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace tailwater
