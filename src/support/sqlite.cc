@@ -219,6 +219,15 @@ Result<Database> Database::Open(const std::string& path, OpenMode mode,
   return database;
 }
 
+Result<Database> Database::OpenInMemory() {
+  constexpr int kFlags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READWRITE |
+                         SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY;
+  Database database;
+  const int code = sqlite3_open_v2(":memory:", &database.database_, kFlags, nullptr);
+  if (code == SQLITE_OK) return database;
+  return MakeError(code, 0, fmt::format("open in memory: {}", sqlite3_errstr(code)));
+}
+
 Status Database::Execute(const std::string& sql) {
   errno = 0;
   const int code = sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr);

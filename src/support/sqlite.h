@@ -80,6 +80,9 @@ class Database {
   static Result<Database> Open(const std::string& path, OpenMode mode,
                                std::chrono::milliseconds busy_timeout = std::chrono::seconds(5));
 
+  // A connection of its own without a file, for what SQLite computes without tables.
+  static Result<Database> OpenInMemory();
+
   // Runs one or more statements without parameters; rows are ignored.
   Status Execute(const std::string& sql);
   // `persistent`: the statement lives long; SQLite keeps it out of its short-lived memory.
