@@ -30,7 +30,7 @@ enum class ExpressionKind : uint8_t {
   kIn,          // first operand in the others
   kBetween,     // first operand between the two others
   kLike,        // text, pattern[, escape]
-  kGlob,        // text, pattern
+  kGlob,        // text, pattern (a kText)
   kRegexp,      // text, pattern (a kText)
   kArithmetic,  // text: + - * / %
   kNegate,      // -x
@@ -52,7 +52,7 @@ struct Expression {
   bool has_else = false;  // kCase
   int depth = 1;
   std::vector<std::unique_ptr<Expression>> operands;
-  std::shared_ptr<const re2::RE2> pattern;  // kRegexp and regexp(), compiled at load
+  std::shared_ptr<const re2::RE2> pattern;  // of REGEXP and GLOB, compiled at load
 };
 using ExpressionPtr = std::unique_ptr<Expression>;
 

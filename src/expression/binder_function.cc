@@ -72,11 +72,7 @@ Typed Binder::BindMatch(const Expression& node) {
   }
   if (operands[0].truth == Truth::kNull) return Constant(node, Truth::kNull);
   const std::string_view negation = node.negated ? "NOT " : "";
-  if (node.kind == ExpressionKind::kRegexp) return Regexp(node, operands[0]);
-  if (node.kind == ExpressionKind::kGlob) {
-    return Make(SqlType::kBool, node,
-                fmt::format("({}glob({}, {}))", negation, operands[1].sql, operands[0].sql));
-  }
+  if (node.kind != ExpressionKind::kLike) return Regexp(node, operands[0]);
   return Make(SqlType::kBool, node, fmt::format("({}like_match({}))", negation, Join(operands)));
 }
 
@@ -116,8 +112,14 @@ Typed Binder::BindArrow(const Expression& node) {
   if (value.type == SqlType::kUnknown || path.type == SqlType::kUnknown) return Unknown(node);
   const std::string json = JsonText(value, node.text);
   if (json.empty()) return Unknown(node);
+  // SQLite would take a key that begins with a digit for an index.
+  const Expression& key = *path.node;
+  std::string place = path.sql;
+  if (key.kind == ExpressionKind::kText && !key.text.starts_with('$')) {
+    place = Quote("$.\"" + key.text + "\"");
+  }
   Typed out = Make(node.text == "->" ? SqlType::kJson : SqlType::kDynamic, node,
-                   fmt::format("({} {} {})", json, node.text, path.sql));
+                   fmt::format("({} {} {})", json, node.text, place));
   if (value.truth == Truth::kNull) out.truth = Truth::kNull;
   return out;
 }
@@ -248,12 +250,10 @@ Typed Binder::BindCall(const Expression& node) {
       for (const Typed& operand : operands) {
         if (!RequireText(operand, node.text)) return Unknown(node);
       }
-      if (function == Function::kRegexp) return Regexp(node, operands[1]);
       // The pattern comes first, as in SQLite.
-      if (function == Function::kLike) std::swap(operands[0], operands[1]);
-      return Make(SqlType::kBool, node,
-                  fmt::format("{}({})", function == Function::kLike ? "like_match" : "glob",
-                              Join(operands)));
+      if (function != Function::kLike) return Regexp(node, operands[1]);
+      std::swap(operands[0], operands[1]);
+      return Make(SqlType::kBool, node, fmt::format("like_match({})", Join(operands)));
     }
     case Function::kJsonArrayLength:
     case Function::kJsonExtract:

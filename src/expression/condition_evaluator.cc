@@ -47,6 +47,35 @@ std::string SqlName(std::string_view name) {
   return out += '"';
 }
 
+// The caller knows which condition and which change it is.
+Error LimitError(std::string_view reason) {
+  return {Disposition::kNeedsOperator, "condition_limit",
+          fmt::format("the condition cannot be evaluated for this row: {}", reason)};
+}
+
+Error MissingError(const Change& change, const MissingValue& missing, std::string_view name) {
+  const bool gone = !missing.before && missing.state == ColumnState::kOmitted;
+  const std::string_view why = gone ? "the row was gone before the value could be read back"
+                               : missing.before
+                                   ? "the log holds no old row"
+                                   : "it did not change, and the log does not repeat such a value";
+  std::string table(change.table);
+  if (change.schema != nullptr) {
+    const TableName& parts = change.schema->name();
+    table = parts.schema.empty() ? SqlName(parts.name)
+                                 : SqlName(parts.schema) + "." + SqlName(parts.name);
+  }
+  const std::string fix =
+      gone ? "set on_missing_before: skip to leave such changes out"
+           : fmt::format(
+                 "run ALTER TABLE {} REPLICA IDENTITY FULL for later changes, or set "
+                 "on_missing_before: skip",
+                 table);
+  return {Disposition::kNeedsOperator, "condition_column_missing",
+          fmt::format("{}.{} of {} is missing: {}; {}", missing.before ? "OLD" : "NEW", name,
+                      change.table, why, fix)};
+}
+
 // What an operation of one schema needs.
 struct Plan {
   bool ready = false;
@@ -79,12 +108,6 @@ struct ConditionEvaluator::State {
   SchemaPlans& PlansOf(const TableSchema* schema);
   Status Prepare(const TableSchema* schema, const Change& change, Plan& plan);
   Result<bool> Run(const Change& change, const SchemaPlans& plans, Plan& plan);
-  Error MissingError(const Change& change, const MissingValue& missing,
-                     std::string_view name) const;
-  Error LimitError(const Change& change, std::string_view reason) const;
-  std::string Place(const Change& change) const {
-    return fmt::format("{} (change {})", condition->node().path, Id(change));
-  }
 };
 
 Status ConditionEvaluator::State::Open() {
@@ -98,7 +121,6 @@ Status ConditionEvaluator::State::Open() {
   sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0);
   sqlite3_limit(handle, SQLITE_LIMIT_VARIABLE_NUMBER, 0);
   sqlite3_limit(handle, SQLITE_LIMIT_COMPOUND_SELECT, 1);
-  sqlite3_limit(handle, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000);
   TW_TRY(RegisterSqlFunctions(database));
   TW_TRY(RegisterRowFunctions(database, context));
   sqlite3_set_authorizer(handle, Authorize, nullptr);
@@ -146,15 +168,14 @@ Status ConditionEvaluator::State::Prepare(const TableSchema* schema, const Chang
   const Condition::Parsed& parsed = *condition->parsed_;
   BoundCondition bound = BindCondition(*parsed.tree, parsed.text, schema, change.operation);
   if (!bound.problems.empty()) {
-    return Error{Disposition::kNeedsOperator, "condition_does_not_fit",
-                 fmt::format("{}: {}", Place(change), bound.problems[0])};
+    return Error{Disposition::kNeedsOperator, "condition_does_not_fit", bound.problems[0]};
   }
   plan.truth = bound.truth;
   plan.patterns = std::move(bound.patterns);
   if (plan.truth == Truth::kOpen) {
     Result<sqlite::Statement> statement =
         database.Prepare(fmt::format("SELECT CASE WHEN {} THEN 1 ELSE 0 END", bound.sql));
-    if (!statement) return LimitError(change, sqlite3_errmsg(database.handle()));
+    if (!statement) return LimitError(sqlite3_errmsg(database.handle()));
     plan.statement = *std::move(statement);
   }
   plan.ready = true;
@@ -185,42 +206,12 @@ Result<bool> ConditionEvaluator::State::Run(const Change& change, const SchemaPl
   }
   if (context.unreadable) {
     const RowColumn& column = plans.columns[*context.unreadable];
-    return Error{Disposition::kNeedsOperator, "condition_does_not_fit",
-                 fmt::format("{}: {}.{} holds a value that is no {}; leave the column out of the "
-                             "condition, or compare it as text at the source",
-                             Place(change), change.table, column.name, ValueTypeName(column.type))};
+    return Error{
+        Disposition::kNeedsOperator, "condition_does_not_fit",
+        fmt::format("{}.{} holds a value that is no {}; leave the column out of the condition",
+                    change.table, column.name, ValueTypeName(column.type))};
   }
-  return LimitError(change, reason);
-}
-
-Error ConditionEvaluator::State::LimitError(const Change& change, std::string_view reason) const {
-  return {
-      Disposition::kNeedsOperator, "condition_limit",
-      fmt::format("{}: the condition cannot be evaluated for this row: {}", Place(change), reason)};
-}
-
-Error ConditionEvaluator::State::MissingError(const Change& change, const MissingValue& missing,
-                                              std::string_view name) const {
-  const bool gone = !missing.before && missing.state == ColumnState::kOmitted;
-  const std::string_view why = gone ? "the row was gone before the value could be read back"
-                               : missing.before
-                                   ? "the log holds no old row"
-                                   : "it did not change, and the log does not repeat such a value";
-  std::string table(change.table);
-  if (change.schema != nullptr) {
-    const TableName& parts = change.schema->name();
-    table = parts.schema.empty() ? SqlName(parts.name)
-                                 : SqlName(parts.schema) + "." + SqlName(parts.name);
-  }
-  const std::string fix =
-      gone ? "set on_missing_before: skip to leave such changes out"
-           : fmt::format(
-                 "run ALTER TABLE {} REPLICA IDENTITY FULL for later changes, or set "
-                 "on_missing_before: skip",
-                 table);
-  return {Disposition::kNeedsOperator, "condition_column_missing",
-          fmt::format("{}: {}.{} of {} is missing: {}; {}", Place(change),
-                      missing.before ? "OLD" : "NEW", name, change.table, why, fix)};
+  return LimitError(reason);
 }
 
 ConditionEvaluator::ConditionEvaluator(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -238,13 +229,11 @@ Result<std::unique_ptr<ConditionEvaluator>> ConditionEvaluator::Create(
 Result<bool> ConditionEvaluator::Matches(const Change& change) {
   SchemaPlans& plans = state_->PlansOf(change.schema);
   if (!plans.problem.empty()) {
-    return Error{Disposition::kNeedsOperator, "condition_does_not_fit",
-                 fmt::format("{}: {}", state_->Place(change), plans.problem)};
+    return Error{Disposition::kNeedsOperator, "condition_does_not_fit", plans.problem};
   }
   const auto operation = static_cast<size_t>(change.operation);
   if (operation >= kOperations) {
-    return Error{Disposition::kFatal, "condition_limit",
-                 fmt::format("{}: an operation that is not known", state_->Place(change))};
+    return Error{Disposition::kFatal, "condition_limit", "an operation that is not known"};
   }
   Plan& plan = plans.by_operation[operation];
   if (!plan.ready) TW_TRY(state_->Prepare(change.schema, change, plan));

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "expression/decimal.h"
+#include "expression/glob.h"
 #include "expression/parser.h"
 #include "sdk/suggest.h"
 #include "support/sqlite.h"
@@ -16,7 +17,7 @@ namespace tailwater::expression {
 namespace {
 
 // A pattern whose program needs more is refused at load; matching is linear in the text.
-constexpr int64_t kMaxRegexpBytes = 1 << 20;
+constexpr int64_t kMaxRegexpBytes = 8 << 20;
 
 size_t CharacterSize(std::string_view text) {
   size_t size = 1;
@@ -39,7 +40,7 @@ class Checker {
                     node.operands.size() == 3 ? node.operands[2].get() : nullptr);
         break;
       case ExpressionKind::kGlob:
-        GlobPattern(*node.operands[1]);
+        GlobPattern(node, *node.operands[1]);
         break;
       case ExpressionKind::kRegexp:
         RegexpPattern(node, *node.operands[1]);
@@ -143,33 +144,48 @@ class Checker {
     }
   }
 
-  void GlobPattern(const Expression& pattern) {
-    if (pattern.kind != ExpressionKind::kText || pattern.text.size() <= kMaxGlobBytes) return;
-    Add(pattern, fmt::format("a pattern of GLOB can have {} bytes", kMaxGlobBytes));
+  void GlobPattern(Expression& node, const Expression& pattern) {
+    if (pattern.kind != ExpressionKind::kText) {
+      return Add(pattern, "the pattern of GLOB must be a text in single quotes");
+    }
+    const std::optional<std::string> regexp = GlobToRegexp(pattern.text);
+    if (!regexp || Compile(*regexp, node)) {
+      Add(pattern, fmt::format("'{}' is no pattern of GLOB: look at its [ ]", pattern.text));
+    }
   }
 
   void RegexpPattern(Expression& node, const Expression& pattern) {
     if (pattern.kind != ExpressionKind::kText) {
       return Add(pattern, "the pattern of REGEXP must be a text in single quotes");
     }
+    if (const auto problem = Compile(pattern.text, node)) {
+      Add(pattern, fmt::format("'{}' is no regular expression: {}", pattern.text, *problem));
+    }
+  }
+
+  // What is wrong with the pattern, or nothing.
+  static std::optional<std::string> Compile(const std::string& pattern, Expression& node) {
     RE2::Options options;
     options.set_log_errors(false);
     options.set_max_mem(kMaxRegexpBytes);
-    auto compiled = std::make_shared<const RE2>(pattern.text, options);
-    if (!compiled->ok()) {
-      return Add(pattern,
-                 fmt::format("'{}' is no regular expression: {}", pattern.text, compiled->error()));
-    }
+    auto compiled = std::make_shared<const RE2>(pattern, options);
+    if (!compiled->ok()) return compiled->error();
     node.pattern = std::move(compiled);
+    return std::nullopt;
   }
 
   void ArrowPath(const Expression& node, const Expression& path) {
     if (path.kind == ExpressionKind::kText) {
-      if (path.text.starts_with('$')) JsonPath(path);
+      if (path.text.starts_with('$')) {
+        JsonPath(path);
+      } else if (path.text.find_first_of("\"\\") != std::string::npos) {
+        Add(path,
+            fmt::format("'{}': {} knows no key with a quote or a backslash", path.text, node.text));
+      }
       return;
     }
     if (path.kind == ExpressionKind::kNumber &&
-        path.text.find_first_of(".eE") == std::string::npos) {
+        path.text.find_first_of("-.eE") == std::string::npos) {
       return;
     }
     Add(path,
@@ -199,7 +215,7 @@ class Checker {
     if (node.text == "regexp") {
       RegexpPattern(node, *node.operands[0]);
     } else if (node.text == "glob") {
-      GlobPattern(*node.operands[0]);
+      GlobPattern(node, *node.operands[0]);
     } else if (node.text == "like") {
       LikePattern(*node.operands[0], node.operands.size() == 3 ? node.operands[2].get() : nullptr);
     } else if (node.text.starts_with("json_") && node.operands.size() == 2) {

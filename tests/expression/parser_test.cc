@@ -128,6 +128,11 @@ TEST(Parser, NamesTheWordThatIsWrong) {
       {"CAST(NEW.a AS money) = 1",
        "when: CAST knows the types integer, real, text and numeric, not 'money'"},
       {"NEW.a REGEXP '('", "when: '(' is no regular expression: missing ): ("},
+      {"NEW.a GLOB '[a'", "when: '[a' is no pattern of GLOB: look at its [ ]"},
+      {"NEW.a GLOB '[z-a]'", "when: '[z-a]' is no pattern of GLOB: look at its [ ]"},
+      {"NEW.a GLOB OLD.a", "when: the pattern of GLOB must be a text in single quotes"},
+      {"NEW.j ->> -1 = 1", "when: ->> takes a key in single quotes or the number of an element"},
+      {"NEW.j -> 'a\"b' = 1", "when: 'a\"b': -> knows no key with a quote or a backslash"},
       {"NEW.a REGEXP OLD.a", "when: the pattern of REGEXP must be a text in single quotes"},
       {"NEW.a LIKE '100\\%'",
        "when: '100\\%' holds a backslash: say what it is, ESCAPE '\\', or another character after "

@@ -191,6 +191,8 @@ TEST(Types, Text) {
              {"NEW.c LIKE 'Gr__e%'", "true"},
              {"NEW.c NOT LIKE '%6'", "true"},
              {"NEW.c GLOB '*[0-9]'", "true"},
+             {"NEW.c GLOB 'Gr??e [^a]'", "true"},
+             {"NEW.c NOT GLOB 'gr*'", "true"},
              {"NEW.c REGEXP '^Gr.{2}e \\d$'", "true"},
              {"regexp('ö', NEW.c)", "true"},
              {"NEW.c NOT REGEXP 'x'", "true"},
@@ -383,7 +385,9 @@ TEST(Types, IntervalAndArray) {
 TEST(Types, Json) {
   const OneColumn t(ValueType::kJson, "jsonb");
   ExpectAll(
-      t, Value::Json(R"({"plan":"free","n":5,"on":true,"x":null,"tags":["a","b"],"o":{"k":"v"}})"),
+      t,
+      Value::Json(
+          R"({"plan":"free","n":5,"on":true,"x":null,"tags":["a","b"],"o":{"k":"v"},"2fa":1,"0":7})"),
       {{"NEW.c ->> 'plan' = 'free'", "true"},
        {"json_extract(NEW.c, '$.n') >= 5", "true"},
        {"NEW.c ->> 'n' = '5'", "false"},
@@ -392,6 +396,7 @@ TEST(Types, Json) {
        {"NEW.c -> 'x' IS NULL", "false"},
        {"NEW.c -> 'o' ->> 'k' = 'v'", "true"},
        {"NEW.c -> 'tags' ->> 1 = 'b'", "true"},
+       {"NEW.c ->> '2fa' = 1 AND NEW.c ->> '0' = 7", "true"},
        {"json_array_length(NEW.c, '$.tags') = 2", "true"},
        {"json_type(NEW.c, '$.n') = 'integer'", "true"},
        {"json_valid(NEW.c)", "true"},
