@@ -27,10 +27,13 @@ std::vector<std::string> CommandNames(const CLI::App& app) {
   return names;
 }
 
-int ReportUnknown(const std::string& command, const std::vector<std::string>& names) {
-  fmt::print(stderr, "tailwater: unknown command '{}'{}; there are {}\n", command,
+// `parent`: the command whose part was asked for; empty or " NAME".
+int ReportUnknown(const std::string& command, const std::vector<std::string>& names,
+                  const std::string& parent = "") {
+  fmt::print(stderr, "tailwater{}: {}{}; there are {}\n", parent,
+             command.empty() ? "a command is missing" : "unknown command '" + command + "'",
              DidYouMean(command, {names.begin(), names.end()}), fmt::join(names, ", "));
-  fmt::print(stderr, "Run 'tailwater --help' for help.\n");
+  fmt::print(stderr, "Run 'tailwater{} --help' for help.\n", parent);
   return kExitConfiguration;
 }
 
@@ -45,6 +48,13 @@ int ReportUsage(const CLI::App& app, const CLI::ParseError& error, int argc, cha
     return kExitConfiguration;
   }
   if (!known && !first.starts_with('-')) return ReportUnknown(first, names);
+  if (known) {
+    const std::vector<std::string> parts = CommandNames(*app.get_subcommand(first));
+    const std::string second = argc > 2 ? argv[2] : "";
+    if (!parts.empty() && std::find(parts.begin(), parts.end(), second) == parts.end()) {
+      return ReportUnknown(second, parts, " " + first);
+    }
+  }
   fmt::print(stderr, "tailwater{}: {}\n", known ? " " + first : "", error.what());
   fmt::print(stderr, "Run 'tailwater{} --help' for help.\n", known ? " " + first : "");
   return kExitConfiguration;

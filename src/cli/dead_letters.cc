@@ -24,7 +24,8 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kShownBeforeDrop = 20;
 
 struct DeadLettersOptions {
-  std::vector<std::string> arguments;  // [SINK] [ID…]
+  std::string first;  // SINK, or an ID
+  std::vector<std::string> others;
   std::string pipeline;
   std::string table;  // a source's name may stand before a colon
   std::string server;
@@ -183,7 +184,9 @@ class Command {
   // Tells sink from ids, and finds the daemon.
   int Prepare() {
     std::string sink;
-    for (const std::string& argument : options_.arguments) {
+    std::vector<std::string> arguments = options_.others;
+    if (!options_.first.empty()) arguments.insert(arguments.begin(), options_.first);
+    for (const std::string& argument : arguments) {
       if (IsId(argument)) {
         options_.query.ids.push_back(argument);
       } else if (sink.empty() && options_.query.ids.empty()) {
@@ -239,12 +242,10 @@ CLI::App* AddOne(CLI::App& parent, const char* name, const char* about, const ch
                  DeadLettersOptions& options) {
   CLI::App* command = parent.add_subcommand(name, about);
   command->footer(footer);
-  const bool ids = std::string_view(name) != "list";
-  command
-      ->add_option(ids ? "SINK" : "SINK", options.arguments,
-                   ids ? "The sink (may be left out if there is but one), then IDs"
-                       : "The sink; may be left out if there is but one")
-      ->type_name(ids ? "[ID...]" : "");
+  // An ID lands in the first one if the sink is left out; Prepare() tells them apart.
+  command->add_option("SINK", options.first, "The sink; may be left out if there is but one")
+      ->type_name("");
+  command->add_option("ID", options.others, "Only these records; IDs hold colons")->type_name("");
   command->add_option("--pipeline", options.pipeline, "Which one, if several have such a sink")
       ->type_name("NAME");
   command->add_option("--server", options.server, "Address of the daemon")->type_name("URL");
@@ -277,7 +278,7 @@ void AddDeadLettersCommand(CommandLine& line) {
       "Examples:\n"
       "  tailwater dead-letters list hooks\n"
       "  tailwater dead-letters show hooks shop:1:0/16B3748:0:0\n"
-      "  tailwater dead-letters replay hooks --code http_410\n"
+      "  tailwater dead-letters replay hooks --code webhook_rejected_422\n"
       "  tailwater dead-letters drop hooks --table public.user_plans --yes");
   command->require_subcommand(1);
   const auto run = [&line, options](const std::string& name, int (Command::*method)()) {
@@ -290,7 +291,7 @@ void AddDeadLettersCommand(CommandLine& line) {
                           "Examples:\n"
                           "  tailwater dead-letters list\n"
                           "  tailwater dead-letters list hooks --state dead\n"
-                          "  tailwater dead-letters list hooks --code http_410 -o json",
+                          "  tailwater dead-letters list hooks --code webhook_rejected_422 -o json",
                           *options);
   AddFilters(*list, *options);
   list->add_option("-n,--limit", options->limit, "At most so many; 0 = all (default 100)")
@@ -327,7 +328,7 @@ void AddDeadLettersCommand(CommandLine& line) {
                           "deleted record goes on.\n\n"
                           "Examples:\n"
                           "  tailwater dead-letters drop hooks shop:1:0/16B3748:0:0\n"
-                          "  tailwater dead-letters drop hooks --code http_410 --yes",
+                          "  tailwater dead-letters drop hooks --code webhook_rejected_422 --yes",
                           *options);
   AddFilters(*drop, *options);
   drop->add_flag("--all", options->all, "All of the sink's dead ones");

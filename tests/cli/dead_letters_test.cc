@@ -279,7 +279,10 @@ TEST_F(DeadLettersTest, HelpHasExamples) {
     EXPECT_EQ(Run({command, "--help"}), 0);
     EXPECT_THAT(out_, HasSubstr("Examples:\n  tailwater dead-letters " + std::string(command)));
   }
-  EXPECT_EQ(Run({}), 2);
+  EXPECT_THAT(out_, HasSubstr("tailwater dead-letters drop [OPTIONS] [SINK] [ID...]\n"));
+  EXPECT_EQ(Run({"lst"}), 2);
+  EXPECT_THAT(error_, HasSubstr("tailwater dead-letters: unknown command 'lst' (did you mean "
+                                "'list'?); there are list, show, replay, drop"));
 }
 
 }  // namespace
