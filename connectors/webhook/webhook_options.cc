@@ -94,6 +94,9 @@ void ParseHeader(const std::string& written, const ConfigNode& node, Headers& he
     if (!text) return Add(node, problem, problems);
     AppendColumnUses(*text, node, headers.column_uses);
     header.text = std::move(text);
+  } else if (node.scalar.find("{NEW.") != node.scalar.npos ||
+             node.scalar.find("{OLD.") != node.scalar.npos) {
+    return Add(node, "holds a secret and a column; put them into two headers", problems);
   }
   headers.list.push_back(std::move(header));
 }

@@ -109,13 +109,16 @@ class WebhookSinkFixture : public ::testing::Test {
     ParsedSink parsed = ParseSink(SinkYaml(receiver, more));
     EXPECT_TRUE(parsed.problems.empty()) << parsed.problems.at(0);
     auto sink = std::make_unique<WebhookSink>(parsed.config, parsed.rules, Context(parsed), Here());
-    sink->OnProgress([this] {
+    sink->OnProgress(Progress());
+    EXPECT_OK(sink->Open());
+    return sink;
+  }
+  std::function<void()> Progress() {
+    return [this] {
       std::lock_guard lock(mutex_);
       ++progress_;
       progressed_.notify_all();
-    });
-    EXPECT_OK(sink->Open());
-    return sink;
+    };
   }
   static std::string SinkYaml(const Receiver& receiver, const std::string& more) {
     return "url: " + receiver.Url() + "\nsecret: " + std::string(kSecret) +
