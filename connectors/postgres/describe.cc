@@ -127,10 +127,11 @@ std::string WholeBeforeRemedy(const std::vector<const TableFacts*>& family,
   }
   remedy += "-- The log then carries the whole old row of each UPDATE and DELETE";
   if (sum.rows > 0) {
-    remedy += fmt::format(", about {} bytes and what is stored apart, large values",
+    remedy += fmt::format(": about {} bytes each, large values aside",
                           std::max<int64_t>(1, sum.bytes / sum.rows));
   }
-  remedy += fmt::format("; the server has counted {} of them so far.", sum.changes);
+  if (sum.changes > 0) remedy += fmt::format("; {} of them are counted so far", sum.changes);
+  remedy += ".";
   return remedy;
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "expression/column_name.h"
 #include "sdk/suggest.h"
 #include "support/text.h"
 
@@ -118,9 +119,8 @@ class Checker {
     std::vector<std::string> never_sent, large;
     bool reads_what_is_sent = false;
     for (const ExpressionColumn& read : condition.when->columns()) {
-      const auto found = Find(*table.schema, read.name);
-      if (found == table.schema->columns().end()) continue;
-      const Column& column = *found;
+      const expression::FoundColumn found = expression::FindColumn(*table.schema, read.name);
+      const Column& column = table.schema->columns()[found.index];  // there is one: it fits
       const bool old_is_missing = read.before && !column.key && !table.whole_before;
       if (old_is_missing) never_sent.push_back("OLD." + column.name);
       reads_what_is_sent = reads_what_is_sent || read.after || (read.before && !old_is_missing);
@@ -133,7 +133,8 @@ class Checker {
                       Listed(never_sent), table.schema->table());
       if (!skips) {
         Add(Severity::kError, "condition_column_missing", node.location, node.path,
-            what + ": the sink would stop at the first update or delete", Remedy(table, true));
+            what + ": the sink would stop in front of the first update or delete that needs it",
+            Remedy(table, true));
       } else if (!reads_what_is_sent && NeverTrue(condition, table)) {
         Add(Severity::kError, "condition_never_true", node.location, node.path,
             what + ", and without it the condition is never true", Remedy(table, false));
@@ -148,7 +149,7 @@ class Checker {
           fmt::format("reads {}: an update that does not change a large value leaves it out of the "
                       "log, then the {}",
                       Listed(large), skips ? "change does not match" : "sink stops in front of it"),
-          table.whole_before_remedy);
+          never_sent.empty() ? table.whole_before_remedy : std::string());
     }
   }
 
@@ -176,7 +177,10 @@ class Checker {
   void CheckUses(size_t entry, const TableDescription& table) {
     for (const ColumnUse& use : uses_) {
       if (use.entry != entry && use.entry != ColumnUse::kEveryEntry) continue;
-      const auto found = Find(*table.schema, use.column);
+      const std::vector<Column>& columns = table.schema->columns();
+      const auto found = std::find_if(columns.begin(), columns.end(), [&](const Column& column) {
+        return column.name == use.column;
+      });
       if (found == table.schema->columns().end()) {
         std::vector<std::string_view> names;
         for (const Column& column : table.schema->columns()) names.push_back(column.name);
@@ -197,12 +201,6 @@ class Checker {
             table.whole_before_remedy);
       }
     }
-  }
-
-  static std::vector<Column>::const_iterator Find(const TableSchema& schema,
-                                                  std::string_view name) {
-    return std::find_if(schema.columns().begin(), schema.columns().end(),
-                        [&](const Column& column) { return column.name == name; });
   }
 
   static std::string Remedy(const TableDescription& table, bool may_skip) {

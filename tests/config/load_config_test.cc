@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "config/sink_options.h"
 #include "connectors.h"
@@ -15,6 +16,7 @@ namespace tailwater {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -373,6 +375,63 @@ TEST_F(LoadConfigTest, RefusesWhatToDoForAConditionThatIsNotThere) {
 )"),
       ElementsAre("shop.yaml:21:28: sinks.a.tables[0].on_missing_before: says what to do for a "
                   "'when', but there is none; add it, or remove this line"));
+}
+
+TEST_F(LoadConfigTest, ReadsAConditionPerEntryOfTables) {
+  ASSERT_THAT(LoadText(std::string(kShop) + R"(  a:
+    type: calls
+    tables:
+      - public.orders
+      - match: shop:public.user_plans
+        when: op = 'update' AND NEW.plan = 'free'
+          AND OLD.plan <> 'free'
+        on_missing_before: skip
+)"),
+              IsEmpty());
+  const DeliveryRules& rules = config_.pipelines[0].FindSink("a")->rules;
+  ASSERT_THAT(rules.conditions, SizeIs(2));
+  EXPECT_EQ(rules.conditions[0].when, nullptr);
+  ASSERT_NE(rules.conditions[1].when, nullptr);
+  EXPECT_EQ(rules.conditions[1].when->text(),
+            "op = 'update' AND NEW.plan = 'free' AND OLD.plan <> 'free'");
+  EXPECT_EQ(rules.conditions[1].on_missing_before, OnMissing::kSkip);
+  EXPECT_THAT(config_.pipelines[0].FindSink("search")->rules.conditions, IsEmpty());
+}
+
+TEST_F(LoadConfigTest, RefusesConditionsWithTheirPlace) {
+  EXPECT_THAT(LoadText(std::string(kShop) + R"(  a:
+    type: calls
+    tables:
+      - {match: public.orders, when: }
+      - {match: public.orders, when: [op]}
+      - match: public.orders
+        when: NEW.total >
+        on_missing_before: ignore
+)"),
+              ElementsAre(HasSubstr("shop.yaml:20:32: sinks.a.tables[0].when: "),
+                          HasSubstr("shop.yaml:21:38: sinks.a.tables[1].when: "),
+                          HasSubstr("shop.yaml:23:"),
+                          "shop.yaml:24:28: sinks.a.tables[2].on_missing_before: 'ignore' is "
+                          "unknown; known are halt, skip"));
+}
+
+TEST_F(LoadConfigTest, ConditionsAndRulesChangeTheHash) {
+  const auto hash_of = [&](const std::string& entry, const std::string& options) {
+    EXPECT_THAT(LoadText(std::string(kShop) + "  a: {type: calls, tables: [{match: public.orders" +
+                         entry + "}]" + options + "}\n"),
+                IsEmpty());
+    return config_.pipelines[0].hash;
+  };
+  const std::set<std::string> hashes = {
+      hash_of("", ""),
+      hash_of(", when: NEW.total > 1", ""),
+      hash_of(", when: NEW.total > 2", ""),
+      hash_of(", when: NEW.total > 2, on_missing_before: skip", ""),
+      hash_of("", ", snapshot: true"),
+      hash_of("", ", halt_after: 7"),
+      hash_of("", ", max_lane_wait: 7s"),
+      hash_of("", ", park_limit: 7")};
+  EXPECT_THAT(hashes, SizeIs(8));
 }
 
 TEST_F(LoadConfigTest, NoConnectorHasAnOptionOfTheEnginesNames) {

@@ -275,6 +275,21 @@ TEST_F(PipelineTest, RefusesASinkWhoseColumnsTheTablesLack) {
   EXPECT_OK(pipeline->CheckSinkRules(pipeline->config().sinks[0]));  // it names no columns
 }
 
+TEST_F(PipelineTest, ASinkThatDoesNotFitTheTablesWaitsForAnOperatorBesideTheOthers) {
+  AddSinkType("mapped", bad_, {{.column = "totl", .path = "sinks.mapped.id"}});
+  AddSink("mapped", "mapped");
+  tables_ =
+      std::vector<TableDescription>{{TestSchema("orders", {"id*:int64", "total:int64"}), true, ""}};
+  server_.CommitIds(0, 3);
+  const auto pipeline = Make();
+  pipeline->Start();
+  ASSERT_TRUE(WaitFor([&] { return SinkOf(*pipeline, 0).frontiers["shop"].position == "0/1"; }));
+  ASSERT_TRUE(WaitFor([&] { return SinkOf(*pipeline, 1).state == SinkState::kWaitingOperator; }));
+  EXPECT_EQ(SinkOf(*pipeline, 1).code, "sink_rules_do_not_fit");
+  pipeline->Stop(seconds(0));
+  EXPECT_EQ(bad_.events.size(), 0u);
+}
+
 TEST_F(PipelineTest, AsksNoMoreOfASinkWhileTheServerCannotBeAsked) {
   AddSinkType("mapped", good_, {{.column = "totl"}});
   AddSink("mapped", "mapped");

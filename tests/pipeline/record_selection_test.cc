@@ -5,6 +5,8 @@
 
 #include <limits>
 
+#include "config/sink_options.h"
+#include "config/yaml.h"
 #include "support/matchers.h"
 #include "support/memory_topic.h"
 #include "support/topic_feeder.h"
@@ -14,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 constexpr int64_t kNoRewind = std::numeric_limits<int64_t>::min();
 
@@ -57,6 +59,15 @@ class RecordSelectionTest : public ::testing::Test {
     return {selected->records.begin(), selected->records.end()};
   }
   uint64_t Filtered(FilterReason reason) const { return filtered_[static_cast<size_t>(reason)]; }
+
+  static DeliveryRules Rules(const std::string& section) {
+    Problems problems;
+    const auto node = ParseYaml(section, "shop.yaml", problems);
+    DeliveryRules rules = ParseDeliveryRules(
+        *node, TableSelection::Parse(node->Find("tables"), problems), {}, problems);
+    for (const Problem& problem : problems.list()) ADD_FAILURE() << problem.ToString();
+    return rules;
+  }
 
   static TableSelection Tables(const std::string& pattern) {
     ConfigNode node;
@@ -117,6 +128,65 @@ TEST_F(RecordSelectionTest, KeepsSweepsFromSinksThatTakeEvents) {
   feeder_.Truncate(orders_);
   EXPECT_THAT(Select({.tables = Tables("*")}), ElementsAre(1));
   EXPECT_EQ(Filtered(FilterReason::kControl), 1u);
+}
+
+TEST_F(RecordSelectionTest, TakesWhatTheConditionOfItsEntryMatches) {
+  feeder_.Insert(orders_, {Value::Int64(1), Value::Text("a")});
+  feeder_.Insert(orders_, {Value::Int64(2), Value::Text("b")});
+  feeder_.Insert(users_, {Value::Int64(1), Value::Text("b")});
+  Append(Operation::kSchema);
+  feeder_.Frontier("0/10");
+  EXPECT_THAT(Select(Rules("tables: [{match: public.*, when: NEW.note = 'b'}]")),
+              ElementsAre(1, 2, 3, 4));
+  EXPECT_EQ(Filtered(FilterReason::kWhen), 1u);
+  EXPECT_THAT(Select(Rules("tables: [{match: public.*, when: NEW.note = 'b'}, public.users]")),
+              ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(Select(Rules("tables: [public.*, {match: public.users, when: NEW.id > 1}]")),
+              ElementsAre(0, 1, 3, 4));
+  EXPECT_EQ(Filtered(FilterReason::kWhen), 1u);
+}
+
+TEST_F(RecordSelectionTest, AsksAConditionAboutATruncateOnlyWhereItIsAnEvent) {
+  feeder_.Truncate(orders_);
+  feeder_.Truncate(users_);
+  const DeliveryRules rules = Rules(
+      "tables: [{match: public.users, when: op = 'truncate'}, "
+      "{match: public.orders, when: op = 'insert'}]");
+  EXPECT_THAT(Select(rules), ElementsAre(0, 1));
+  takes_events_ = true;
+  EXPECT_THAT(Select(rules), ElementsAre(1));
+  EXPECT_EQ(Filtered(FilterReason::kWhen), 1u);
+}
+
+TEST_F(RecordSelectionTest, StopsInFrontOfAChangeThatItCannotJudge) {
+  const std::vector<Value> row{Value::Int64(1), Value::Text("a")};
+  const std::vector<Value> other{Value::Int64(1), Value::Text("b")};
+  feeder_.Insert(users_, row);
+  feeder_.Update(orders_, row, other);
+  feeder_.Insert(orders_, row);
+  feeder_.Update(orders_, row);  // the log did not bring the old row
+  feeder_.Insert(users_, row);
+  feeder_.Update(orders_, row, other);
+  batch_ = Batch();
+  const std::string entry = "{match: public.orders, when: OLD.note = 'b'";
+  RecordSelection halting(Rules("tables: [" + entry + "}]"), "copy");
+  for (int probe = 0; probe < 2; ++probe) {
+    const auto selected = halting.Select(*batch_, kNoRewind);
+    ASSERT_OK(selected);
+    EXPECT_THAT(selected->records, ElementsAre(1));
+    EXPECT_EQ(selected->next_offset, 3);
+    ASSERT_TRUE(selected->blocked.has_value());
+    EXPECT_EQ(selected->blocked->code, "condition_column_missing");
+    EXPECT_EQ(selected->blocked->disposition, Disposition::kNeedsOperator);
+    EXPECT_THAT(selected->blocked->message,
+                StartsWith("shop.yaml:1:39: tables[0].when (change shop:1:0/1000:3:0): "));
+    EXPECT_EQ(selected->filtered[static_cast<size_t>(FilterReason::kTable)], 1u);
+    EXPECT_EQ(selected->filtered[static_cast<size_t>(FilterReason::kWhen)], 1u);
+  }
+  EXPECT_THAT(Select(Rules("tables: [" + entry + ", on_missing_before: skip}]")),
+              ElementsAre(1, 5));
+  EXPECT_EQ(Filtered(FilterReason::kTable), 2u);
+  EXPECT_EQ(Filtered(FilterReason::kWhen), 2u);
 }
 
 TEST_F(RecordSelectionTest, RefusesARecordThatItCannotRead) {

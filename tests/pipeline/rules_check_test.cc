@@ -96,12 +96,55 @@ class RulesCheckTest : public ::testing::Test {
 };
 
 TEST_F(RulesCheckTest, IsContentWithWhatFits) {
-  EXPECT_THAT(Check("      - {match: public.plans, id: id}\n"
-                    "      - {match: public.orders, was: total}\n"),
+  EXPECT_THAT(Check("      - {match: public.plans, when: NEW.seats > 3 AND OLD.id = 1, id: id}\n"
+                    "      - {match: public.orders, when: OLD.total <> NEW.total, was: total}\n"),
               IsEmpty());
   EXPECT_TRUE(NeedsTables(Sink()));
   EXPECT_THAT(Check("      - {match: public.plans}\n"), IsEmpty());
   EXPECT_FALSE(NeedsTables(Sink()));
+}
+
+TEST_F(RulesCheckTest, RefusesAnOldColumnThatTheLogNeverCarries) {
+  EXPECT_THAT(
+      Check("      - {match: public.plans, when: NEW.seats = 1 AND OLD.seats <> 1}\n"),
+      ElementsAre("error condition_column_missing public.plans: shop.yaml:10:37: "
+                  "sinks.calls.tables[0].when: reads OLD.seats, but the log carries only the key "
+                  "of an old row of public.plans: the sink would stop in front of the first "
+                  "update or delete that needs it: ALTER TABLE public.plans REPLICA IDENTITY FULL; "
+                  "-- It costs. -- Or "
+                  "leave such changes out: on_missing_before: skip"));
+}
+
+TEST_F(RulesCheckTest, WarnsWhereSuchChangesAreLeftOut) {
+  EXPECT_THAT(
+      Check("      - {match: public.plans, when: NEW.seats = 1 AND changed(seats),\n"
+            "         on_missing_before: skip}\n"),
+      ElementsAre(AllOf(HasSubstr("warning condition_column_missing public.plans: shop.yaml:10:37"),
+                        HasSubstr("reads OLD.seats"), HasSubstr(": ALTER TABLE public.plans"))));
+}
+
+TEST_F(RulesCheckTest, RefusesAConditionThatCouldNeverBeTrue) {
+  EXPECT_THAT(
+      Check("      - {match: public.plans, when: OLD.seats > 1, on_missing_before: skip}\n"),
+      ElementsAre(AllOf(HasSubstr("error condition_never_true public.plans: "),
+                        HasSubstr(": ALTER TABLE public.plans"))));
+  // An insert has no old row, and this asks for that.
+  EXPECT_THAT(
+      Check("      - {match: public.plans, when: OLD.seats IS NULL, on_missing_before: skip}\n"),
+      ElementsAre(HasSubstr("warning condition_column_missing")));
+  EXPECT_THAT(Check("      - {match: public.orders, when: op = 'insert' AND OLD.total > 1}\n"),
+              ElementsAre(HasSubstr("error condition_does_not_fit public.orders: ")));
+}
+
+TEST_F(RulesCheckTest, RefusesColumnsThatDoNotExist) {
+  EXPECT_THAT(Check("      - {match: public.plans, when: NEW.plam = 'free'}\n"
+                    "      - {match: public.orders, id: totl}\n"),
+              ElementsAre(AllOf(HasSubstr("error condition_does_not_fit public.plans: "
+                                          "shop.yaml:10:37: sinks.calls.tables[0].when: "),
+                                HasSubstr("plam")),
+                          "error mapping_column_unknown public.orders: shop.yaml:11:36: "
+                          "sinks.calls.tables[1].id: public.orders has no column 'totl' (did you "
+                          "mean 'total'?)"));
 }
 
 TEST_F(RulesCheckTest, RefusesAMappingOfAnOldColumnThatTheLogNeverCarries) {
@@ -112,6 +155,13 @@ TEST_F(RulesCheckTest, RefusesAMappingOfAnOldColumnThatTheLogNeverCarries) {
                           "the key of an old row of public.plans: ALTER TABLE public.plans REPLICA "
                           "IDENTITY FULL; -- It costs."));
   EXPECT_TRUE(NeedsTables(Sink()));
+}
+
+TEST_F(RulesCheckTest, TellsOfLargeValuesThatAnUpdateLeavesOut) {
+  EXPECT_THAT(Check("      - {match: public.plans, when: NEW.plan = 'free', id: plan}\n"),
+              ElementsAre(AllOf(HasSubstr("info condition_large_value public.plans: "),
+                                HasSubstr("reads NEW.plan")),
+                          HasSubstr("info mapping_large_value public.plans: ")));
 }
 
 TEST_F(RulesCheckTest, WarnsOfEntriesThatDecideForNoTable) {
