@@ -90,7 +90,9 @@ Result<bool> RecordSelection::Matches(const Change& change, uint32_t entry) {
   }
   Result<bool> matches = evaluator->Matches(change);
   if (matches) return matches;
-  return std::move(matches).error().Within(condition.when->node().location.ToString());
+  return std::move(matches).error().Within(fmt::format("{}: {} (change {})",
+                                                       condition.when->node().location.ToString(),
+                                                       condition.when->node().path, Id(change)));
 }
 
 uint32_t RecordSelection::FindEntry(std::string_view source, std::string_view table) {
