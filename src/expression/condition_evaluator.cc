@@ -9,7 +9,7 @@
 #include "expression/condition.h"
 #include "expression/parsed_condition.h"
 #include "expression/row_functions.h"
-#include "expression/sql_functions.h"
+#include "expression/sql_connection.h"
 #include "support/sqlite.h"
 #include "support/text.h"
 
@@ -18,19 +18,10 @@ namespace {
 
 using namespace expression;
 
-constexpr int kMaxValueBytes = 16 << 20;
 constexpr int kStepsPerCheck = 1000;
 constexpr int kMaxChecks = 2000;  // times the above: about 100 ms, and the same at each replay
 constexpr size_t kMaxSchemas = 64;
 constexpr size_t kOperations = 10;
-
-int Authorize(void*, int action, const char*, const char* function, const char*, const char*) {
-  if (action == SQLITE_SELECT) return SQLITE_OK;
-  if (action == SQLITE_FUNCTION && function != nullptr && IsAllowedFunction(function)) {
-    return SQLITE_OK;
-  }
-  return SQLITE_DENY;
-}
 
 // Quoted as SQL needs it, so that the line can be pasted.
 std::string SqlName(std::string_view name) {
@@ -111,21 +102,9 @@ struct ConditionEvaluator::State {
 };
 
 Status ConditionEvaluator::State::Open() {
-  TW_ASSIGN_OR_RETURN(database, sqlite::Database::OpenInMemory());
-  sqlite3* const handle = database.handle();
-  sqlite3_db_config(handle, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
-  sqlite3_db_config(handle, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
-  sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
-  sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, kMaxValueBytes);
-  sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0);
-  sqlite3_limit(handle, SQLITE_LIMIT_VARIABLE_NUMBER, 0);
-  sqlite3_limit(handle, SQLITE_LIMIT_COMPOUND_SELECT, 1);
-  TW_TRY(RegisterSqlFunctions(database));
-  TW_TRY(RegisterRowFunctions(database, context));
-  sqlite3_set_authorizer(handle, Authorize, nullptr);
+  TW_ASSIGN_OR_RETURN(database, OpenSqlConnection(context));
   sqlite3_progress_handler(
-      handle, kStepsPerCheck,
+      database.handle(), kStepsPerCheck,
       [](void* state) { return ++static_cast<State*>(state)->checks > kMaxChecks ? 1 : 0; }, this);
   return {};
 }
@@ -173,8 +152,7 @@ Status ConditionEvaluator::State::Prepare(const TableSchema* schema, const Chang
   plan.truth = bound.truth;
   plan.patterns = std::move(bound.patterns);
   if (plan.truth == Truth::kOpen) {
-    Result<sqlite::Statement> statement =
-        database.Prepare(fmt::format("SELECT CASE WHEN {} THEN 1 ELSE 0 END", bound.sql));
+    Result<sqlite::Statement> statement = PrepareCondition(database, bound.sql);
     if (!statement) return LimitError(sqlite3_errmsg(database.handle()));
     plan.statement = *std::move(statement);
   }

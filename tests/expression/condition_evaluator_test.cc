@@ -206,6 +206,19 @@ TEST_F(Evaluator, RefusesWhatGrowsTooLarge) {
               testing::ElementsAre("it is too large; split it over several entries of `tables`"));
 }
 
+TEST_F(Evaluator, RefusesAtLoadWhatSqliteCannotNest) {
+  const auto nested = [](int depth) {
+    std::string text = "NEW.id";
+    for (int i = 0; i < depth; ++i) text = "1 + (" + text + ")";
+    return text + " > 5";
+  };
+  EXPECT_THAT(CheckProblems(nested(20), schema_), testing::IsEmpty());
+  EXPECT_EQ(Insert(nested(20), Row(1, kFree)), "true");
+  EXPECT_THAT(CheckProblems(nested(98), schema_),
+              testing::ElementsAre("it is nested too deeply for SQLite; take some parentheses, "
+                                   "CASEs or calls out"));
+}
+
 TEST_F(Evaluator, HasNoWayToTablesOrFiles) {
   for (const char* text :
        {"load_extension('x') = 1", "readfile('/etc/passwd') = 'x'", "sqlite_version() = 'x'",
