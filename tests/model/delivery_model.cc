@@ -4,6 +4,7 @@
 #include <climits>
 #include <utility>
 
+#include "codec/codec.h"
 #include "model/sqlite_model.h"
 #include "support/text.h"
 
@@ -40,6 +41,14 @@ DeliveryModel::DeliveryModel(std::string name, SinkKind kind, StubMemoryTopic& t
   trouble_.violations = &violations_;
   trouble_.coverage = &coverage_;
   if (kind_ == SinkKind::kSqlite) folder_ = std::make_unique<TemporaryFolder>();
+  Problems problems;
+  rules_.tables = TableSelection::Parse(nullptr, problems);
+  if (!plain()) return;
+  rules_.max_lane_wait = std::chrono::milliseconds(OneIn(3) ? 60'000 : Below(2'000));
+  if (OneIn(3)) rules_.park_limit = Below(20);
+  if (!trigger()) return;
+  rules_.keeps_order_behind_dead = kind_ == SinkKind::kTrigger;
+  rules_.halt_after = OneIn(2) ? 1'000'000 : Below(5);
 }
 
 void DeliveryModel::Violation(std::string what) {
@@ -47,11 +56,12 @@ void DeliveryModel::Violation(std::string what) {
 }
 
 void DeliveryModel::Join() {
-  Problems problems;
+  rebalanced_ = rebalanced_ || !processes_.empty();
   SinkRunnerOptions options;
   options.batch_records = 1 + Below(OneIn(2) ? 10 : 200);
   options.window_records = options.batch_records + Below(200);
   options.read_bytes = 1 + Below(OneIn(2) ? 2000 : 50'000);
+  options.parked_backoff = {100ms, 1s};
   options.clock = &clock_;
   options.random = [this] { return static_cast<double>(Below(1000)) / 1000; };
   auto process = std::make_unique<Process>();
@@ -61,6 +71,9 @@ void DeliveryModel::Join() {
         if (kind_ == SinkKind::kSqlite) {
           return NewTroubledSqliteMirror(*folder_ / "copy.db", name_, trouble_, &dying_, metrics_);
         }
+        if (trigger()) {
+          return std::unique_ptr<Sink>(std::make_unique<ModelTrigger>(receiver_, trouble_));
+        }
         if (plain()) {
           return std::unique_ptr<Sink>(
               std::make_unique<PlainMirror>(target_, trouble_, kind_ == SinkKind::kCollapsing));
@@ -68,7 +81,7 @@ void DeliveryModel::Join() {
         return std::unique_ptr<Sink>(std::make_unique<TransactionalMirror>(
             target_, trouble_, kind_ == SinkKind::kTransactional));
       },
-      DeliveryRules{.tables = TableSelection::Parse(nullptr, problems)}, metrics_, options);
+      rules_, metrics_, options);
   processes_.push_back(std::move(process));
 }
 
@@ -86,8 +99,19 @@ void DeliveryModel::Step(Process& process) {
   process.stepping = true;
   const SinkRunner::StepResult result = process.runner->Step(0ms);
   process.stepping = false;
+  const SinkStatus status = process.runner->Status();
+  if (status.read != status.applied + status.superseded + status.filtered + status.dead +
+                         status.parked + status.waiting) {
+    Violation(
+        fmt::format("{} records were read, {} applied, {} superseded, {} filtered, {} dead, "
+                    "{} parked, {} wait",
+                    status.read, status.applied, status.superseded, status.filtered, status.dead,
+                    status.parked, status.waiting));
+  }
+  if (status.parked > 0) ++coverage_["step behind a parked key"];
+  if (status.state == SinkState::kWaitingOperator) ++coverage_["step in front of a refused change"];
+  if (status.replayed > 0) ++coverage_["step behind a replay"];
   if (result == SinkRunner::StepResult::kHalted) {
-    const SinkStatus status = process.runner->Status();
     Violation(fmt::format("halted: {}: {} {}", status.code, status.message, status.record_id));
   }
   if (result == SinkRunner::StepResult::kWaiting) clock_.Advance(200ms);
@@ -100,6 +124,7 @@ void DeliveryModel::Step() {
 }
 
 void DeliveryModel::InTheMiddle() {
+  if (closing_) return;
   // Not too deep: a step in the middle of a step in the middle of a step.
   const auto busy = std::count_if(processes_.begin(), processes_.end(),
                                   [](const auto& process) { return process->stepping; });
@@ -119,18 +144,21 @@ void DeliveryModel::Kill(size_t index) {
   const Target before = target_;
   topic_.FailNextCommit(Injected(), INT_MAX);
   dying_ = true;
-  processes_.erase(processes_.begin() + static_cast<std::ptrdiff_t>(index));
+  Stop(index);
   topic_.FailNextCommit(Injected(), 0);
-  target_ = before;
+  if (!trigger()) target_ = before;
   dying_ = false;
 }
 
 void DeliveryModel::Stop(size_t index) {
+  closing_ = true;  // its last calls to the target come while it leaves the list
   processes_.erase(processes_.begin() + static_cast<std::ptrdiff_t>(index));
+  closing_ = false;
 }
 
 void DeliveryModel::Rebalance() {
   ++coverage_["rebalanced"];
+  rebalanced_ = true;
   if (OneIn(2)) return topic_.Rebalance(name_);
   std::vector<std::vector<int32_t>> partitions(processes_.size());
   if (partitions.empty()) return;
@@ -163,10 +191,26 @@ void DeliveryModel::Rewind() {
   }
 }
 
+void DeliveryModel::Requeue() {
+  while (!processes_.empty()) Stop(0);
+  ++coverage_["dead letters requeued"];
+  auto subscription = topic_.Subscribe(name_, {}, [](const std::string&) {});
+  const auto assignment = (*subscription)->Poll(0ms);
+  if (const auto keys = (*subscription)->Requeue(assignment->generation, {}); !keys) {
+    Violation("cannot be requeued: " + keys.error().message);
+  }
+}
+
+bool DeliveryModel::HasParked() const {
+  const std::vector<DeadLetter> letters = topic_.DeadLetters(name_);
+  return std::any_of(letters.begin(), letters.end(),
+                     [](const DeadLetter& letter) { return letter.code != kBaseMissing; });
+}
+
 void DeliveryModel::Break() {
   const size_t index = PickIdle();
   const bool has_process = index < processes_.size();
-  switch (Below(8)) {
+  switch (Below(trigger() ? 9 : 8)) {
     case 0:
       if (has_process) Kill(index);
       return;
@@ -183,6 +227,8 @@ void DeliveryModel::Break() {
       return topic_.FailNextRead(Injected());
     case 6:
       return topic_.FailNextCommit(Injected());
+    case 8:
+      return Requeue();
     default:
       if (plain() || kind_ == SinkKind::kTransactionalRewindable) Rewind();
   }
@@ -196,7 +242,7 @@ Offsets DeliveryModel::StoredOffsets() const {
 bool DeliveryModel::AtEnd() {
   const auto ranges = (*topic_.OpenReader())->Ranges();
   const Offsets offsets = StoredOffsets();
-  return std::all_of(ranges->begin(), ranges->end(), [&](const auto& range) {
+  return !HasParked() && std::all_of(ranges->begin(), ranges->end(), [&](const auto& range) {
     const auto offset = offsets.find(range.first);
     return offset != offsets.end() && offset->second == range.second.end;
   });
@@ -212,6 +258,10 @@ bool DeliveryModel::Finish() {
   }
   topic_.Assign(name_, partitions);
   for (size_t step = 0; step < 20'000 && violations_.empty(); ++step) {
+    if (trigger() && step % 1'000 == 999) {  // what was refused is taken now
+      Requeue();
+      Join();
+    }
     Step(*processes_[step % processes_.size()]);
     clock_.Advance(100ms);
     if (step % 8 == 7 && AtEnd()) return true;
@@ -224,6 +274,7 @@ void DeliveryModel::Check(const std::vector<std::unique_ptr<History>>& histories
   for (const auto& [code, count] : counts->by_code) {
     Violation(fmt::format("{} dead letters with code {}", count, code));
   }
+  if (trigger()) return CheckReceiver();
   Tables actual = target_.Rows();
   for (const auto& history : histories) {
     if (kind_ == SinkKind::kSqlite) {
@@ -249,6 +300,47 @@ void DeliveryModel::Check(const std::vector<std::unique_ptr<History>>& histories
       }
       for (const ReadableRow& row : expected) {
         if (!rows.contains(row)) Violation("  only in the source: " + Describe(row));
+      }
+    }
+  }
+}
+
+// No record vanishes, and those of a key come in order: each for the first time behind all before
+// it, and the newest of all at the end.
+void DeliveryModel::CheckReceiver() {
+  std::set<RecordPlace> taken;
+  std::map<std::string, std::pair<RecordPlace, RecordPlace>> first_and_last;  // newest, last
+  for (const Receiver::Taken& change : receiver_.taken) {
+    const bool first_time = taken.insert(change.place).second;
+    if (change.control) continue;
+    const auto [entry, is_new] = first_and_last.try_emplace(change.key, change.place, change.place);
+    auto& [newest, last] = entry->second;
+    last = change.place;
+    if (is_new || !first_time) continue;
+    const bool ordered = kind_ == SinkKind::kTrigger || !receiver_.refused.contains(change.key);
+    if (ordered && change.place < newest) {
+      Violation(fmt::format("partition {}: offset {} came first behind offset {} of its key",
+                            change.place.partition, change.place.offset, newest.offset));
+    }
+    newest = std::max(newest, change.place);
+  }
+  for (const auto& [key, places] : first_and_last) {
+    const bool ordered = kind_ == SinkKind::kTrigger || !receiver_.refused.contains(key);
+    // A process that lost its partition may be late.
+    if (ordered && !rebalanced_ && places.first != places.second) {
+      Violation(fmt::format("partition {}: the last of a key is offset {}, the newest {}",
+                            places.first.partition, places.second.offset, places.first.offset));
+    }
+  }
+  for (int32_t partition = 0; partition < partitions_; ++partition) {
+    for (const auto& record : topic_.Records(partition)) {
+      const auto headers = PeekHeaders(record.value);
+      if (IsControl(headers->operation) &&
+          (headers->operation != Operation::kTruncate || partition != 0)) {
+        continue;
+      }
+      if (!taken.contains({partition, record.offset})) {
+        Violation(fmt::format("partition {}: offset {} never came", partition, record.offset));
       }
     }
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/model_sink.h"
+#include "model/model_trigger.h"
 #include "pipeline/sink_runner.h"
 #include "support/manual_clock.h"
 #include "support/memory_topic.h"
@@ -22,7 +23,9 @@ enum class SinkKind : uint8_t {
   kCollapsing,     // plain, too
   kTransactional,  // keyless tables, too; is never rewound
   kTransactionalRewindable,
-  kSqlite,  // the real one; one process at a time, as its file asks for
+  kSqlite,            // the real one; one process at a time, as its file asks for
+  kTrigger,           // concurrent; keeps the order behind what its receiver refuses
+  kUnorderedTrigger,  // concurrent; goes on behind it
 };
 
 class DeliveryModel {
@@ -59,7 +62,16 @@ class DeliveryModel {
   void InTheMiddle();
   // A process that is not in the middle of a step; size() if there is none.
   size_t PickIdle();
-  bool plain() const { return kind_ == SinkKind::kPlain || kind_ == SinkKind::kCollapsing; }
+  bool trigger() const {
+    return kind_ == SinkKind::kTrigger || kind_ == SinkKind::kUnorderedTrigger;
+  }
+  bool plain() const {
+    return kind_ == SinkKind::kPlain || kind_ == SinkKind::kCollapsing || trigger();
+  }
+  // A person replays all dead letters.
+  void Requeue();
+  void CheckReceiver();
+  bool HasParked() const;
   bool AtEnd();
   Offsets StoredOffsets() const;
 
@@ -74,8 +86,12 @@ class DeliveryModel {
   Coverage& coverage_;
   Trouble trouble_;
   Target target_;
+  Receiver receiver_;  // of triggers
+  DeliveryRules rules_;
+  bool rebalanced_ = false;
   bool calm_ = false;
   bool dying_ = false;
+  bool closing_ = false;
   std::unique_ptr<TemporaryFolder> folder_;  // kSqlite
   std::vector<std::unique_ptr<Process>> processes_;
 };

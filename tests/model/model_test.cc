@@ -55,6 +55,7 @@ class World {
     add("plain", Below(2) == 0 ? SinkKind::kPlain : SinkKind::kCollapsing);
     add("exact", SinkKind::kTransactional);
     if (Below(2) == 0) add("rewound", SinkKind::kTransactionalRewindable);
+    add("trigger", Below(2) == 0 ? SinkKind::kTrigger : SinkKind::kUnorderedTrigger);
   }
 
   std::vector<std::string> Run() {
@@ -145,7 +146,16 @@ TEST(Model, CopiesEqualTheSourcesWhateverBreaks) {
                            "change behind a tombstone",
                            "compare-and-set lost",
                            "answer of the target lost",
-                           "rows laid over each other"}) {
+                           "rows laid over each other",
+                           "calls at the same time",
+                           "receiver away",
+                           "call put off",
+                           "call refused",
+                           "call given up and taken",
+                           "dead letters requeued",
+                           "step behind a parked key",
+                           "step in front of a refused change",
+                           "step behind a replay"}) {
     EXPECT_GT(coverage[what], 20u) << what << ": the histories no longer lead there";
   }
 }
