@@ -18,10 +18,14 @@ BlockedKey& BlockedKeys::Add(std::string_view name, RecordPlace place, bool dead
     key->key = it->first;
     key->head = place;
     key->dead = dead;
-  } else if (place < key->head) {  // after a rewind: it comes before what is stored
-    key->head = place;
-    key->dead = dead;
-    if (!key->loaded.empty()) key->loaded.resize(key->busy ? 1 : 0);
+  } else {
+    // Read again, it may come before what is stored: those that are loaded go behind it.
+    std::vector<DeadLetter>& loaded = key->loaded;
+    while (loaded.size() > (key->busy ? 1 : 0) && place < PlaceOf(loaded.back())) loaded.pop_back();
+    if (place < key->head) {
+      key->head = place;
+      key->dead = dead;
+    }
   }
   ++key->records;
   SetDirty(*key);
@@ -51,8 +55,7 @@ std::vector<std::string> BlockedKeys::Replace(const std::vector<Subscription::Bl
     const bool was_dead = key.dead;
     key.dead = from.state == DeadLetter::State::kDead;
     if (key.busy) {
-      const bool same = !key.loaded.empty() && key.loaded.front().partition == key.head.partition &&
-                        key.loaded.front().offset == key.head.offset;
+      const bool same = !key.loaded.empty() && PlaceOf(key.loaded.front()) == key.head;
       key.loaded.resize(same ? 1 : 0);
       continue;
     }

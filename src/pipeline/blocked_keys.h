@@ -20,6 +20,8 @@
 
 namespace tailwater {
 
+inline RecordPlace PlaceOf(const DeadLetter& letter) { return {letter.partition, letter.offset}; }
+
 struct BlockedKey {
   std::string_view key;
   RecordPlace head{};

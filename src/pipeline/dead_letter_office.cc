@@ -135,9 +135,7 @@ void DeadLetterOffice::Add(DeadLetter letter) {
 
 void DeadLetterOffice::Remove(RecordPlace place) {
   if (adding_.erase(place) > 0) {
-    std::erase_if(update_.add, [&](const DeadLetter& letter) {
-      return RecordPlace{letter.partition, letter.offset} == place;
-    });
+    std::erase_if(update_.add, [&](const DeadLetter& letter) { return PlaceOf(letter) == place; });
   }
   update_.remove.push_back(place);
 }
@@ -223,7 +221,7 @@ Result<BlockedKey*> DeadLetterOffice::TakeDue(Subscription& subscription) {
       continue;
     }
     const DeadLetter& head = loaded->front();
-    key->head = {head.partition, head.offset};
+    key->head = PlaceOf(head);
     key->dead = head.state == DeadLetter::State::kDead;
     if (key->dead) continue;
     // Behind a dead one in their midst they wait for it.
@@ -247,15 +245,19 @@ bool DeadLetterOffice::Release(BlockedKey& key) {
     blocked_.Erase(key);
     return true;
   }
-  if (!key.loaded.empty()) key.head = {key.loaded.front().partition, key.loaded.front().offset};
+  if (!key.loaded.empty()) key.head = PlaceOf(key.loaded.front());
   return false;
 }
 
 void DeadLetterOffice::Judge(BlockedKey& key, RecordPlace place, const Verdict& verdict) {
-  const bool held = !key.loaded.empty() &&
-                    RecordPlace{key.loaded.front().partition, key.loaded.front().offset} == place;
+  const bool held = !key.loaded.empty() && PlaceOf(key.loaded.front()) == place;
   if (!held) {  // dropped or swept while it was at the target
     if (!Release(key) && !key.dead) blocked_.SetDue(key, clock_.Now());
+    return;
+  }
+  if (key.head < place) {  // older ones came again meanwhile: it comes again behind them
+    key.loaded.clear();
+    PutBack(key, clock_.Now());
     return;
   }
   DeadLetter& head = key.loaded.front();

@@ -299,6 +299,7 @@ void SinkLoop::DropAssignment() {
   batch_bytes_ = 0;
   lanes_.Clear();
   barriers_.clear();
+  behind_stored_.clear();
   for (const auto& [partition, window] : windows_) reporter_.GaveBack(window.open());
   windows_.clear();
   office_.Discard();

@@ -227,6 +227,8 @@ class SinkLoop {
   uint64_t next_ticket_ = 1;
   bool stored_turn_ = false;             // stored and live records take turns
   std::map<int32_t, int64_t> barriers_;  // offset of the TRUNCATE that a partition waits for
+  // Keys whose live TRUNCATE goes once their stored record is back; their lanes are busy.
+  std::set<std::string, std::less<>> behind_stored_;
   std::optional<Clock::TimePoint> paused_until_;
   Backoff pause_backoff_;
   std::vector<ConcurrentSink::Finished> finished_;

@@ -114,8 +114,13 @@ Result<bool> SinkLoop::Submit() {
 Result<bool> SinkLoop::SubmitLive() {
   while (Lane* lane = lanes_.TakeReady(lanes_.at_limit() > 0)) {
     const WindowRecord& record = *lane->head;
-    if (!IsControl(record.change->operation) && office_.Blocks(lane->key)) {
-      FinishLane(*lane);  // it was parked meanwhile
+    const BlockedKey* stored = office_.Find(lane->key);
+    if (stored != nullptr && !IsControl(record.change->operation)) {
+      FinishLane(*lane);  // its key was parked meanwhile
+      continue;
+    }
+    if (stored != nullptr && stored->busy) {  // a TRUNCATE shares the key of a keyless table
+      behind_stored_.emplace(stored->key);
       continue;
     }
     const Delivery delivery = DeliveryOf(record);
@@ -141,7 +146,7 @@ Result<bool> SinkLoop::SubmitStored() {
       continue;
     }
     const DeadLetter& letter = key->loaded.front();
-    const RecordPlace place{letter.partition, letter.offset};
+    const RecordPlace place = PlaceOf(letter);
     StoredDelivery stored;
     if (const Status decoded = Decode(letter, decoder_, stored); !decoded) {
       office_.Judge(*key, place, Verdict::Rejected(decoded.error().code, decoded.error().message));
@@ -182,6 +187,10 @@ Result<bool> SinkLoop::TakeVerdicts() {
       continue;
     }
     BlockedKey* key = office_.Find(flight.stored_key);
+    if (Lane* lane = lanes_.Find(flight.stored_key);
+        lane != nullptr && behind_stored_.erase(flight.stored_key) > 0) {
+      lanes_.MakeReady(*lane);
+    }
     if (key == nullptr) continue;  // swept
     if (verdict.whole_target) {
       Pause(verdict, key->loaded.empty() ? std::string() : key->loaded.front().id);

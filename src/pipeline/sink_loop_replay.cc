@@ -66,7 +66,7 @@ Result<SinkLoop::StoredBatch> SinkLoop::CollectStored() {
     TW_ASSIGN_OR_RETURN(BlockedKey * key, office_.TakeDue(*subscription_));
     if (key == nullptr) break;
     for (const DeadLetter& letter : key->loaded) {
-      StoredBatch::Item item{std::string(key->key), {letter.partition, letter.offset}, {}};
+      StoredBatch::Item item{std::string(key->key), PlaceOf(letter), {}};
       const Status decoded = Decode(letter, decoder_, item.stored);
       if (!decoded) {
         if (&letter != &key->loaded.front()) break;

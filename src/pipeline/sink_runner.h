@@ -23,8 +23,8 @@
 #include <thread>
 #include <vector>
 
-#include "pipeline/sink_status.h"
 #include "pipeline/delivery_rules.h"
+#include "pipeline/sink_status.h"
 #include "tailwater/metrics.h"
 #include "tailwater/sink.h"
 #include "tailwater/tables.h"
@@ -52,8 +52,8 @@ struct SinkRunnerOptions {
   // Parked keys: how soon, and at most how rarely, the oldest record of each is tried again.
   BackoffOptions parked_backoff{std::chrono::milliseconds(5'000),
                                 std::chrono::milliseconds(300'000)};
-  // Asked before the sink is made, with backoff until it agrees: whether conditions and mappings fit
-  // the tables as the source's server describes them. May be empty.
+  // Asked before the sink is made, with backoff until it agrees: whether conditions and mappings
+  // fit the tables as the source's server describes them. May be empty.
   std::function<Status()> preflight;
   BackoffOptions backoff;  // of the target as a whole, and of each key that it puts off
   // Replaced by tests; null and empty mean the system's.
@@ -91,9 +91,9 @@ class SinkRunner {
 
   // Asks the topic for its end, so the lag is true even while the sink is stuck in a call.
   SinkStatus Status() const;
-  // Dead letters, by any thread, while the sink runs or is halted: handed to the sink's thread, which
-  // does it within its next step. kRetry "sink_busy" if that does not come within `timeout`, or the
-  // sink is not ours; nothing was done then.
+  // Dead letters, by any thread, while the sink runs or waits for whatever: handed to the sink's
+  // thread, which does it within its next step. kRetry "sink_busy" if that does not come within
+  // `timeout`, or the sink is halted, stopped or not ours: nothing was done then.
   // Makes what matches due again, in order of each key; answers how many keys that are.
   Result<uint64_t> RequeueDeadLetters(const DeadLetterFilter& filter,
                                       std::chrono::milliseconds timeout);

@@ -17,8 +17,8 @@ enum class SinkState : uint8_t {
   kStandby,          // another process holds the sink's lease, or no partition is ours
   kRunning,          // delivering, or idle at the end of the topic
   kRetrying,         // the target, the topic or some keys fail; tries again by itself
-  kWaitingOperator,  // the target needs a person; probes slowly and goes on when it works
-  kHalted,           // a rejected record, a gap or a broken contract; goes on after a restart only
+  kWaitingOperator,  // the target, or a refused record, needs a person; probes slowly and goes on
+  kHalted,           // a gap or a broken contract; goes on after a restart only
 };
 
 // "stopped", "standby", "running", "retrying", "waiting_operator", "halted": the `state` label.
@@ -55,18 +55,18 @@ struct SinkStatus {
   uint64_t read = 0;  // records taken from the topic, each once unless it was given back unread
   uint64_t applied = 0;
   uint64_t superseded = 0;
-  uint64_t filtered = 0;  // other tables, other sinks, `when`, snapshot rows, replays, and control
-                          // records that the runner itself dealt with
-  uint64_t dead = 0;      // became dead letters, base_missing among them
-  uint64_t parked = 0;    // were put aside behind a key that fails
-  uint64_t waiting = 0;   // now: read, and without a final verdict
-  uint64_t in_flight = 0;     // now: of those, at the target
-  uint64_t rejected = 0;      // of the dead: without base_missing
+  uint64_t filtered = 0;   // other tables, other sinks, `when`, snapshot rows, replays, and control
+                           // records that the runner itself dealt with
+  uint64_t dead = 0;       // became dead letters, base_missing among them
+  uint64_t parked = 0;     // were put aside behind a key that fails
+  uint64_t waiting = 0;    // now: read, and without a final verdict
+  uint64_t in_flight = 0;  // now: of those, at the target
+  uint64_t rejected = 0;   // of the dead: without base_missing
   uint64_t base_missing = 0;  // of the dead: partial rows whose base the sink does not hold
   uint64_t replayed = 0;      // stored dead and parked records that the target took later
   uint64_t retries = 0;
 
-  std::map<std::string, uint64_t> dead_letters;   // stored now, by code; empty = none
+  std::map<std::string, uint64_t> dead_letters;  // stored now, by code; empty = none
   uint64_t dead_stored = 0;    // stored now: wait for a person; without base_missing
   uint64_t parked_stored = 0;  // stored now: tried again by themselves
   std::optional<int64_t> oldest_stored_micros;
