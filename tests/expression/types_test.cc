@@ -233,6 +233,23 @@ TEST(Types, Text) {
                      "public.t.id is bigint: length takes text; write CAST(NEW.id AS text)"}});
 }
 
+TEST(Types, FindsTextsInLongOnes) {
+  const OneColumn t(ValueType::kText, "text");
+  const std::string word(3000, 'w');
+  for (const size_t at : {size_t{0}, size_t{4095}, size_t{5000}, size_t{20'000}}) {
+    const std::string text =
+        std::string(at, 'w').replace(at / 2, at > 0 ? 1 : 0, at > 0 ? "v" : "") + "x" + word + "y";
+    const Value value = Value::Text(text);
+    const std::string place = std::to_string(at + 1);
+    EXPECT_EQ(t.Insert("instr(NEW.c, 'x" + word + "y') = " + place, value), "true") << at;
+    EXPECT_EQ(t.Insert("instr(NEW.c, 'x" + word + "z') = 0", value), "true") << at;
+    EXPECT_EQ(
+        t.Insert("length(replace(NEW.c, 'x" + word + "y', '')) = " + std::to_string(at), value),
+        "true")
+        << at;
+  }
+}
+
 TEST(Types, CharacterIgnoresItsPadding) {
   const OneColumn t(ValueType::kText, "character(5)");
   ExpectAll(t, Value::Text("ab   "), {{"NEW.c = 'ab'", "true"}, {"length(NEW.c) = 2", "true"}});
