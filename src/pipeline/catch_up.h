@@ -1,6 +1,8 @@
 // Waits for what `run --until-caught-up` promises: every source's frontier has reached its server's
-// flushed end of log as it was at the start, and every sink has passed a frontier record behind it.
-// A part that needs a person is not waited for: the others get to their ends first, then it is named.
+// flushed end of log as it was at the start, and every sink has passed a frontier record behind it,
+// or the end that the topic had then.
+// A part that needs a person is not waited for: the others get to their ends first, then it is
+// named.
 //
 // Threads: one of its own between Start() and destruction. The pipeline outlives it.
 #pragma once
@@ -40,6 +42,8 @@ class CatchUp {
     // The last position that was compared, so that each is compared once.
     std::map<std::string, Position> compared;  // by sink; "" = the source's own frontier
     std::map<std::string, bool> reached;
+    // Ends of the topic's partitions, seen after capture had published all up to `end`.
+    std::optional<Offsets> published;
   };
 
   Status Run(const std::stop_token& stop);
@@ -47,6 +51,7 @@ class CatchUp {
   Result<bool> HasReached(Target& target, const std::string& who,
                           const std::optional<Position>& position);
   Result<bool> HasReached(Target& target, const PipelineStatus& status);
+  static bool HasPassed(const Target& target, const SinkStatus& sink);
 
   Pipeline& pipeline_;
   const CatchUpOptions options_;

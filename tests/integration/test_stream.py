@@ -160,3 +160,11 @@ def test_metrics_pass_promtool(server, tmp_path):
         wait_until("the row", lambda: daemon.sink("copy").get("lag_records") == 0 and 'tailwater_source_retained_log_bytes' in daemon.get("/metrics"))
         checked = subprocess.run(["promtool", "check", "metrics"], input=daemon.get("/metrics"), text=True, capture_output=True)
         assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_a_sink_that_begins_at_the_end_has_caught_up_at_once(server, tmp_path, attempt):
+    """On a quiet server nothing comes that the sink could meet; it takes a fresh one each time to see that."""
+    server.sql("create table t (id int primary key)")
+    pipeline = Pipeline(tmp_path, server, ["public.t"], sinks={"feed": {"type": "stdout", "path": str(tmp_path / "feed"), "start": "end"}})
+    pipeline.catch_up(timeout=13)  # the server itself breaks the silence after 15 s
