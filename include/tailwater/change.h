@@ -184,6 +184,10 @@ class ChangeBatch {
   }
 
   std::span<const Change> changes() const { return changes_; }
+  // Of the changes and the arena; not of what Keep() holds.
+  size_t memory_bytes() const {
+    return changes_.capacity() * sizeof(Change) + arena_.capacity_bytes();
+  }
   void Clear() {
     changes_.clear();
     owners_.clear();

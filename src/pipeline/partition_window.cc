@@ -27,8 +27,10 @@ void PartitionWindow::Add(std::shared_ptr<const ReadBatch> batch, std::span<cons
   read_offset_ = next_offset;
   if (selected.empty()) return;
   open_ += selected.size();
+  const size_t memory = batch->memory_bytes();
   bytes_ += batch->bytes;
-  chunks_.push_back({std::move(batch), selected.size()});
+  memory_bytes_ += memory;
+  chunks_.push_back({std::move(batch), selected.size(), memory});
 }
 
 void PartitionWindow::Finish(WindowRecord& record) {
@@ -49,6 +51,7 @@ void PartitionWindow::DropFront() {
   if (first_open_ > 0) --first_open_;
   if (--chunks_.front().remaining > 0) return;
   bytes_ -= chunks_.front().batch->bytes;
+  memory_bytes_ -= chunks_.front().memory_bytes;
   chunks_.pop_front();
 }
 

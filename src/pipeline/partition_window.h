@@ -56,7 +56,8 @@ class PartitionWindow {
 
   size_t size() const { return records_.size(); }  // not yet dropped
   size_t open() const { return open_; }            // of these, without a final verdict
-  size_t bytes() const { return bytes_; }
+  size_t bytes() const { return bytes_; }                // as read
+  size_t memory_bytes() const { return memory_bytes_; }  // decoded as well
 
   // The first record that nobody has taken; null if there is none.
   WindowRecord* next() { return next_ < records_.size() ? &records_[next_] : nullptr; }
@@ -80,6 +81,7 @@ class PartitionWindow {
   struct Chunk {
     std::shared_ptr<const ReadBatch> batch;
     size_t remaining;
+    size_t memory_bytes;
   };
   void DropFront();
 
@@ -93,6 +95,7 @@ class PartitionWindow {
   mutable size_t first_open_ = 0;  // all before this index are final
   size_t open_ = 0;
   size_t bytes_ = 0;
+  size_t memory_bytes_ = 0;
 };
 
 }  // namespace tailwater

@@ -47,7 +47,7 @@ bool SinkLoop::WantsMore(const PartitionWindow& window, bool read_already) const
   if (concurrent_ != nullptr || !lanes_.empty()) {
     // Keys that wait stay in the window: read past them, a fetch per step, up to its bounds.
     return !read_already && window.size() < std::max<size_t>(1, options_.window_records / share) &&
-           window.bytes() < std::max<size_t>(1, options_.window_bytes / share);
+           window.memory_bytes() < std::max<size_t>(1, options_.window_bytes / share);
   }
   return window.size() < std::max<size_t>(1, options_.batch_records / share) &&
          window.bytes() < std::max<size_t>(1, options_.batch_bytes / share);

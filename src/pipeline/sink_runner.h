@@ -42,8 +42,8 @@ struct SinkRunnerOptions {
   std::chrono::milliseconds batch_wait{0};
   // Records read but not committed, over all partitions; records of keys that retry count too.
   size_t window_records = 50'000;
-  size_t window_bytes = 16 << 20;
-  size_t read_bytes = 1 << 20;  // one fetch
+  size_t window_bytes = 16 << 20;  // decoded
+  size_t read_bytes = 1 << 20;     // one fetch
   // Offsets that only passed records of others are stored this often.
   std::chrono::milliseconds idle_commit_interval{1'000};
   // Of a ConcurrentSink: offsets behind verdicts are stored this often while changes are in flight,

@@ -1,3 +1,4 @@
+#include <atomic>
 #include <mutex>
 
 #include "codec/codec.h"
@@ -7,6 +8,7 @@ namespace tailwater {
 
 struct ReadBatch::Decoded {
   std::once_flag once;
+  std::atomic<size_t> bytes = 0;
   ChangeBatch batch;
   Status status;
 };
@@ -26,9 +28,14 @@ Result<std::span<const Change>> ReadBatch::Changes() const {
         return;
       }
     }
+    decoded_->bytes = decoded_->batch.memory_bytes();
   });
   if (!decoded_->status) return decoded_->status.error();
   return decoded_->batch.changes();
+}
+
+size_t ReadBatch::memory_bytes() const {
+  return bytes + records.capacity() * sizeof(Record) + decoded_->bytes;
 }
 
 }  // namespace tailwater

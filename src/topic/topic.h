@@ -78,6 +78,8 @@ class ReadBatch {
   // All records decoded, once per batch however many sinks ask; thread-safe. kFatal
   // "record_malformed", …
   Result<std::span<const Change>> Changes() const;
+  // What the batch takes in memory: the bytes, and once it is decoded the changes as well.
+  size_t memory_bytes() const;
 
   ReadBatch();
   ~ReadBatch();
