@@ -181,7 +181,10 @@ Result<bool> SinkLoop::TakeVerdicts() {
                       "the sink gave no verdict for a change; please report this"};
       continue;
     }
-    if (!verdict.whole_target) pause_.Up();
+    if (!verdict.whole_target) {
+      pause_.Up();
+      pause_backoff_.Reset();
+    }
     if (flight.lane != nullptr) {
       JudgeLive(*flight.lane, verdict);
       continue;

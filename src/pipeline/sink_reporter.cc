@@ -103,6 +103,7 @@ void SinkReporter::Enter(SinkState state, const std::string& message) {
     status_.next_retry_micros.reset();
   }
   if (!changed) return;
+  if (state == SinkState::kRunning && quiet_) return;  // its failure was not logged either
   if (message.empty()) {
     logger_.Info("sink state", {{"state", SinkStateName(state)}});
   } else {
@@ -139,10 +140,21 @@ void SinkReporter::Fail(SinkState state, const Error& error, const std::string& 
     logger_.Info("sink waits for capture to make the log");
     return;
   }
+  // A target that fails now and then would fill the log by itself.
+  Repeats& repeats = repeats_[error.code];
+  const Clock::TimePoint now = clock_.Now();
+  quiet_ = state == SinkState::kRetrying && repeats.logged_at &&
+           now - *repeats.logged_at < kQuietAfterFailure;
+  if (quiet_) {
+    ++repeats.unlogged;
+    return;
+  }
+  repeats.logged_at = now;
   const Logger::Fields fields = {{"state", SinkStateName(state)},
                                  {"code", error.code},
                                  {"disposition", DispositionName(error.disposition)},
                                  {"id", record_id},
+                                 {"not_logged", std::exchange(repeats.unlogged, 0)},
                                  {"message", error.message}};
   if (state == SinkState::kRetrying) {
     logger_.Warn("sink failed", fields);

@@ -39,7 +39,7 @@ class SinkReporter {
 
   // States without a failure. Entering kRunning forgets the last failure.
   void Enter(SinkState state, const std::string& message = {});
-  // The same failure again is counted, and logged once.
+  // The same failure again is counted, and logged once; one that comes and goes, every 30 s.
   void Fail(SinkState state, const Error& error, const std::string& record_id,
             std::optional<std::chrono::milliseconds> retry_in);
 
@@ -85,6 +85,12 @@ class SinkReporter {
   const Logger& logger() const { return logger_; }
 
  private:
+  // A failure that is retried is logged again, with how often it came meanwhile, after so long.
+  static constexpr std::chrono::seconds kQuietAfterFailure{30};
+  struct Repeats {
+    std::optional<Clock::TimePoint> logged_at;
+    uint64_t unlogged = 0;
+  };
   static constexpr size_t kOperations = 10;
   static constexpr size_t kStates = 6;
   Counter& CounterBy(std::map<std::string_view, Counter*>& counters, const char* name,
@@ -116,6 +122,8 @@ class SinkReporter {
   Counts kept_;             // since the last PublishCounts()
   int64_t given_back_ = 0;  // more than was read since: a counter never falls
   int64_t newest_source_time_micros_ = 0;
+  std::map<std::string_view, Repeats> repeats_;  // by code
+  bool quiet_ = false;                           // the last failure was not logged
 
   std::array<Counter*, kOperations> written_total_{};
   Counter& read_total_;
