@@ -9,7 +9,6 @@
 namespace tailwater::webhook {
 
 struct BatchSink::Group {
-  Endpoint* endpoint = nullptr;
   std::vector<size_t> indexes;  // of the deliveries
   std::vector<std::string> items;
   std::vector<std::string> ids;
@@ -69,8 +68,7 @@ void BatchSink::Add(Pass& pass, size_t index) {
     pass.verdicts[index] = Verdict::Applied();
     return;
   }
-  const Routes::Route route = routes_.Find(change.source, change.table);
-  auto item = format_.BuildItem(change, *route.payload);
+  auto item = format_.BuildItem(change, routes_.PayloadOf(change.source, change.table));
   if (!item || pass.refused_keys.contains(delivery.key)) {
     // What came before is decided first: it may be refused, and this be a change of its key.
     Send(pass);
@@ -87,11 +85,10 @@ void BatchSink::Add(Pass& pass, size_t index) {
   Group& group = pass.group;
   const bool full = group.items.size() >= config_.batch.size ||
                     group.bytes + item->size() > config_.batch.bytes.bytes;
-  if (!group.items.empty() && (full || group.endpoint != route.endpoint)) {
+  if (!group.items.empty() && full) {
     Send(pass);
     return Add(pass, index);
   }
-  group.endpoint = route.endpoint;
   group.bytes += item->size() + 1;
   group.indexes.push_back(index);
   group.items.push_back(*std::move(item));
@@ -123,7 +120,7 @@ void BatchSink::SendEach(Pass& pass, const Group& group) {
           Verdict::Retry("webhook_row_refused", "an earlier change of the row was refused");
       continue;
     }
-    pass.group = {group.endpoint, {index}, {group.items[i]}, {group.ids[i]}, group.items[i].size()};
+    pass.group = {{index}, {group.items[i]}, {group.ids[i]}, group.items[i].size()};
     Send(pass);
   }
 }
@@ -135,7 +132,7 @@ Verdict BatchSink::Call(const Group& group) {
         "webhook_rate_limited", "as many calls a second as `rate` allows were made",
         std::chrono::ceil<std::chrono::milliseconds>(bucket_.next(now) - now));
   }
-  Endpoint& endpoint = *group.endpoint;
+  Endpoint& endpoint = routes_.endpoint();
   if (auto refusal = endpoint.Refuse(group.ids[0], now)) return *std::move(refusal);
   auto call = calls_.Build(format_.BuildBatch(group.items, group.ids), endpoint.url());
   if (!call) {

@@ -119,7 +119,9 @@ Verdict Endpoint::Settle(std::string_view id, const Judgement& judgement, TimePo
     return Verdict::Rejected(judgement.code, judgement.reason);
   }
   if (judgement.kind == Kind::kThrottled) {
-    const milliseconds after = std::min(*judgement.after, kLongestThrottle);
+    // "Now" is no time to wait, and would be answered with the next refusal.
+    const milliseconds after =
+        std::min(std::max(*judgement.after, options_.waits.initial), kLongestThrottle);
     throttled_until_ = now + after;
     if (was_probe) Close();
     return Verdict::Unavailable(judgement.code, judgement.reason, after);

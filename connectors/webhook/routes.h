@@ -1,10 +1,8 @@
-// Where the changes of each table go, and as what.
+// Where the changes go, and as what each table's.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <string_view>
-#include <vector>
 
 #include "tailwater/registry.h"
 #include "webhook/endpoint.h"
@@ -12,26 +10,21 @@
 
 namespace tailwater::webhook {
 
-// One endpoint per URL; tables that share one share its breaker. One thread. The configuration
-// outlives it.
+// One endpoint: receivers are kept apart by giving each a sink of its own. One thread. The
+// configuration outlives it.
 class Routes {
  public:
   Routes(const WebhookConfig& config, const TableRules<WebhookTableOptions>& rules,
          const SinkContext& context, std::function<double()> random);
 
-  struct Route {
-    Endpoint* endpoint = nullptr;
-    const Payload* payload = nullptr;
-  };
-  Route Find(std::string_view source, std::string_view table) const;
-  std::deque<Endpoint>& endpoints() { return endpoints_; }
-  const std::deque<Endpoint>& endpoints() const { return endpoints_; }
+  const Payload& PayloadOf(std::string_view source, std::string_view table) const;
+  Endpoint& endpoint() { return endpoint_; }
+  const Endpoint& endpoint() const { return endpoint_; }
 
  private:
+  const WebhookConfig& config_;
   const TableRules<WebhookTableOptions>& rules_;
-  std::deque<Endpoint> endpoints_;
-  Route default_;
-  std::vector<Route> by_entry_;
+  Endpoint endpoint_;
 };
 
 }  // namespace tailwater::webhook

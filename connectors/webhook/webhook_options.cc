@@ -360,23 +360,16 @@ const OptionTable& WebhookOptions() {
 const OptionTable& WebhookTableOptionsTable() {
   using C = WebhookTableOptions;
   static const OptionTable kOptions = {
-      Field("url", &C::url, "Where to POST to, instead of the sink's url."),
       PayloadOption(&C::payload, "What to send, instead of the sink's payload.")};
   return kOptions;
 }
 
-void ValidateWebhook(const WebhookConfig& config, const TableRules<WebhookTableOptions>& tables,
+void ValidateWebhook(const WebhookConfig& config, const TableRules<WebhookTableOptions>&,
                      const ConfigNode& section, Problems& problems) {
   Reporter report(section, problems);
   CheckLists(config, report);
   if (const ConfigNode* node = section.Find("url"); node != nullptr && !config.url.empty()) {
     CheckUrl(config.url, config, *node, problems);
-  }
-  for (size_t i = 0; i < tables.options.size(); ++i) {
-    const ConfigNode& entry = tables.selection.entries()[i].options;
-    if (const ConfigNode* node = entry.Find("url"); node != nullptr) {
-      CheckUrl(tables.options[i].url, config, *node, problems);
-    }
   }
   CheckSignature(config, report);
   CheckLimits(config, report);

@@ -94,7 +94,6 @@ struct WebhookConfig {
 
 // Of one entry of `tables:`.
 struct WebhookTableOptions {
-  std::string url;
   Payload payload;
 };
 

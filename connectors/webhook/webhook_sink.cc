@@ -69,8 +69,7 @@ void WebhookSink::OnProgress(std::function<void()> wake) {
 }
 
 size_t WebhookSink::Room() const {
-  const auto& endpoints = routes_.endpoints();
-  if (endpoints.size() == 1 && endpoints.front().probing()) return 0;
+  if (routes_.endpoint().probing()) return 0;
   const size_t limit = config_.in_flight;
   const size_t room = limit - std::min(limit, pending_.size());
   if (!bucket_.limited() || room == 0) return room;
@@ -88,22 +87,22 @@ void WebhookSink::Finish(uint64_t ticket, Verdict verdict) {
 
 void WebhookSink::Submit(uint64_t ticket, const Delivery& delivery) {
   const Change& change = *delivery.change;
-  const Routes::Route route = routes_.Find(change.source, change.table);
-  auto message = format_.Build(change, *route.payload);
+  Endpoint& endpoint = routes_.endpoint();
+  auto message = format_.Build(change, routes_.PayloadOf(change.source, change.table));
   if (!message) {
     return Finish(ticket, Verdict::Rejected(message.error().code, message.error().message));
   }
-  auto call = calls_.Build(*std::move(message), route.endpoint->url());
+  auto call = calls_.Build(*std::move(message), endpoint.url());
   if (!call) {
     return Finish(
         ticket, Verdict::Unavailable(call.error().code, call.error().message, kSecretProbe, true));
   }
   std::string id = Id(change);
-  if (auto refusal = route.endpoint->Refuse(id, clock_.now())) {
+  if (auto refusal = endpoint.Refuse(id, clock_.now())) {
     return Finish(ticket, *std::move(refusal));
   }
   bucket_.Take();
-  pending_[ticket] = {route.endpoint, std::move(id), call->body.size()};
+  pending_[ticket] = {std::move(id), call->body.size()};
   client_->Send(*std::move(call), [this, ticket, round = mailbox_.round](HttpAnswer answer) {
     std::lock_guard lock(mailbox_.mutex);
     if (round != mailbox_.round) return;
@@ -119,9 +118,9 @@ Status WebhookSink::TakeFinished(std::vector<Finished>& finished) {
     answers.swap(mailbox_.answers);
   }
   const TimePoint now = clock_.now();
+  Endpoint& endpoint = routes_.endpoint();
   for (const auto& [ticket, answer] : answers) {
     const auto pending = pending_.find(ticket);
-    Endpoint& endpoint = *pending->second.endpoint;
     endpoint.Count(answer);
     const Judgement judgement = Judge(answer, statuses_, endpoint.label());
     Verdict verdict = endpoint.Settle(pending->second.id, judgement, now);
@@ -143,7 +142,7 @@ void WebhookSink::CancelAll() {
     mailbox_.answers.clear();
   }
   if (client_ != nullptr) client_->CancelAll();
-  for (Endpoint& endpoint : routes_.endpoints()) endpoint.CancelAll();
+  routes_.endpoint().CancelAll();
   pending_.clear();
   finished_.clear();
 }

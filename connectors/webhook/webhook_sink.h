@@ -60,7 +60,6 @@ class WebhookSink final : public Sink, public ConcurrentSink {
 
  private:
   struct Pending {
-    Endpoint* endpoint = nullptr;
     std::string id;
     size_t bytes = 0;
   };
