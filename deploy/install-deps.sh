@@ -9,8 +9,8 @@ build=(g++ cmake ninja-build ccache pkg-config ca-certificates
        libpq-dev libsqlite3-dev libspdlog-dev libyaml-cpp-dev prometheus-cpp-dev libcpp-httplib-dev libcli11-dev
        protobuf-compiler libprotobuf-dev libxxhash-dev liblz4-dev libcurl4-openssl-dev libssl-dev
        nlohmann-json3-dev rapidjson-dev libre2-dev)
-tour=(postgresql-15 postgresql-client-15 sqlite3 curl procps)
-tests=(libgtest-dev libgmock-dev python3 python3-pytest python3-psycopg2 prometheus openssl unzip xz-utils)
+tour=(postgresql-15 postgresql-client-15 sqlite3 curl procps python3 openssl)
+tests=(libgtest-dev libgmock-dev python3-pytest python3-psycopg2 python3-pip prometheus unzip xz-utils)
 
 want=("${build[@]}" "${tour[@]}")
 only_print=false
@@ -19,6 +19,7 @@ for argument in "$@"; do
     --tests)
       want+=("${tests[@]}")
       command -v mvn >/dev/null || want+=(maven)   # fetches the other Postgres versions
+      command -v npm >/dev/null || want+=(nodejs npm)   # runs receivers that verify with the published libraries
       ;;
     --print) only_print=true ;;
     -h|--help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;

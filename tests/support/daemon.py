@@ -103,6 +103,13 @@ class Daemon:
         self.process.wait()
 
 
+class NoServer:
+    """For configurations that are judged before any server is asked."""
+
+    def url(self, database, user):
+        return f"postgres://{user}@127.0.0.1:1/{database}"
+
+
 class Pipeline:
     """A pipeline file and what belongs to it, in a folder of the test's own."""
 
