@@ -40,7 +40,7 @@ pg_bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 # ---------------------------------------------------------------------------------------------------- a folder, a Postgres
 home=$(mktemp -d /tmp/tailwater-quickstart.XXXXXX)
 chmod 755 "$home"
-daemon_pid= tail_pid= postgres_up=false
+daemon_pid= tail_pid= receiver_pid= postgres_up=false
 as_postgres() { if [ "$(id -u)" -eq 0 ]; then su nobody -s /bin/bash -c "$1"; else bash -c "$1"; fi; }
 stop_process() { # pid
   [ -n "$1" ] && kill -0 "$1" 2>/dev/null || return 0
@@ -51,7 +51,7 @@ stop_process() { # pid
 clean_up() {
   local code=$?
   trap - EXIT
-  stop_process "$tail_pid"
+  stop_process "$tail_pid"; stop_process "$receiver_pid"
   if [ $code -ne 0 ] && [ -s "$home/daemon.log" ]; then
     printf '\nThe last lines of %s/daemon.log:\n' "$home" >&2; tail -n 15 "$home/daemon.log" >&2
   fi
@@ -69,7 +69,7 @@ free_port() {
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
   done
 }
-pg_port=$(free_port) http_port=$(free_port)
+pg_port=$(free_port) http_port=$(free_port) hook_port=$(free_port)
 
 started=$(now_ms)
 mkdir "$home/pg" "$home/socket"
@@ -82,11 +82,12 @@ sql() { psql -XqAt -v ON_ERROR_STOP=1 -c "$1"; }
 PGDATABASE=postgres sql "create database shop" >/dev/null
 sql "create table orders (id bigint generated always as identity primary key, customer text not null, note text not null,
                           total numeric(12,2) not null, placed_at timestamptz not null default now());
-     create table user_plans (user_id int primary key, plan text not null, seats int not null default 1);"
+     create table user_plans (user_id int primary key, plan text not null, seats int not null default 1);
+     alter table user_plans replica identity full"
 say "Postgres $(sql 'show server_version' | cut -d' ' -f1) on 127.0.0.1:$pg_port, ready in $(($(now_ms) - started)) ms"
 
 # ---------------------------------------------------------------------------------------------------- the pipeline
-step "1. The pipeline: one source, the embedded topic, two sinks"
+step "1. The pipeline: one source, the embedded topic, three sinks"
 cat >"$home/shop.yaml" <<YAML
 version: 1
 pipeline: shop
@@ -108,7 +109,16 @@ sinks:
   feed:
     type: stdout
     tables: [public.*]
+  downgrades:
+    type: webhook
+    url: http://127.0.0.1:$hook_port/downgrades
+    secret: \${file:$home/hook.secret}
+    allow_addresses: [127.0.0.1]
+    tables:
+      - match: public.user_plans
+        when: op = 'update' AND NEW.plan = 'free' AND OLD.plan <> 'free'
 YAML
+echo "whsec_$(openssl rand -base64 32)" >"$home/hook.secret"
 sed 's/^/  | /' "$home/shop.yaml"
 export TAILWATER_URL=http://127.0.0.1:$http_port
 start_daemon() {
@@ -157,8 +167,32 @@ say "and as 'tailwater tail' shows it:"
 grep -B1 -A3 teapot "$home/tail.txt" | head -n 5 | sed 's/^/    /'
 stop_process "$tail_pid"; tail_pid=
 
+# ---------------------------------------------------------------------------------------------------- a trigger
+step "3. A trigger: whoever falls back to the free plan, an agent is called"
+start_receiver() { python3 deploy/receiver.py "$hook_port" "$home/hook.secret" >>"$home/receiver.txt" & receiver_pid=$!; }
+calls() { [ "$(grep -c . "$home/receiver.txt")" -ge "$1" ]; }
+start_receiver
+wait_for "the receiver" 10 bash -c "(exec 3<>/dev/tcp/127.0.0.1/$hook_port) 2>/dev/null"
+say "UPDATE user_plans SET seats = 6 WHERE user_id = 1, then SET plan = 'free'"
+sql "update user_plans set seats = 6 where user_id = 1" >/dev/null
+sql "update user_plans set plan = 'free' where user_id = 1" >/dev/null
+wait_for "the call" 10 calls 1
+say "the receiver:  ${green}$(tail -n 1 "$home/receiver.txt")${off}"
+kill "$receiver_pid"; wait "$receiver_pid" 2>/dev/null || true
+sql "update user_plans set plan = 'pro' where user_id = 1; update user_plans set plan = 'free' where user_id = 1" >/dev/null
+say "the receiver stops; another downgrade meanwhile. The sink waits, nothing else does:"
+sink_says() { "$binary" status -o json | python3 -c "import json, sys
+sink = next(s for s in json.load(sys.stdin)['pipelines'][0]['sinks'] if s['name'] == 'downgrades')
+print(sink['state'] + ': ' + sink.get('message', ''))"; }
+retrying() { sink_says | grep -q '^retrying'; }
+wait_for "the sink to notice" 10 retrying
+say "downgrades is $(sink_says)"
+start_receiver
+wait_for "the call after the receiver came back" 60 calls 2
+say "the receiver is back:  ${green}$(tail -n 1 "$home/receiver.txt")${off}"
+
 # ---------------------------------------------------------------------------------------------------- load and kill -9
-step "3. Load, and kill -9 in the middle of it"
+step "4. Load, and kill -9 in the middle of it"
 cat >"$home/load.sql" <<'SQL'
 \set user random(1, 500)
 begin;
@@ -200,7 +234,7 @@ say "${green}resumed in $resumed ms: $changes changes, $missing missing, $twice 
 [ "$missing" = 0 ] && [ "$twice" = 0 ] || fail "the topic is not exact"
 
 # ---------------------------------------------------------------------------------------------------- a stopped sink
-step "4. A sink that stops: somebody locks the copy for four seconds"
+step "5. A sink that stops: somebody locks the copy for four seconds"
 slot_bytes() { sql "select pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint from pg_replication_slots where slot_name like 'tailwater_%'"; }
 feed_lines() { grep -c . "$home/feed.jsonl" || true; }
 (echo "begin exclusive;"; sleep 4; echo "commit;") | sqlite3 "$home/copy.db" &
@@ -219,14 +253,14 @@ wait_for "the locked sink to catch up" 30 caught_up
 say "${green}lock gone: caught up $(($(now_ms) - started)) ms later${off}"
 
 # ---------------------------------------------------------------------------------------------------- the panel
-step "5. The slot, as 'tailwater status', the metrics and the server see it"
+step "6. The slot, as 'tailwater status', the metrics and the server see it"
 "$binary" status | sed 's/^/  /'
 metric() { curl -sf "$TAILWATER_URL/metrics" | awk -v name="$1" 'index($1, name "{") == 1 || $1 == name {print $2; exit}'; }
 say "tailwater_source_retained_log_bytes $(metric tailwater_source_retained_log_bytes)   tailwater_source_lag_bytes $(metric tailwater_source_lag_bytes)   tailwater_source_lag_seconds $(metric tailwater_source_lag_seconds)"
 say "pg_replication_slots: $(sql "select slot_name || ', active ' || active || ', wal_status ' || wal_status || ', confirmed ' || confirmed_flush_lsn || ', server at ' || pg_current_wal_lsn() from pg_replication_slots where slot_name like 'tailwater_%'")"
 
 # ---------------------------------------------------------------------------------------------------- equality
-step "6. Source and copy, compared row by row"
+step "7. Source and copy, compared row by row"
 wait_for "the last updates" 20 bash -c "[ \"\$(psql -XAt -c 'select sum(total) from orders')\" = \"\$(sqlite3 '$home/copy.db' 'select printf(\"%.2f\", sum(total)) from orders')\" ]"
 compare() { # table, columns
   local left right
@@ -239,7 +273,7 @@ compare orders "id, customer, note, total"
 compare user_plans "user_id, plan, seats"
 
 # ---------------------------------------------------------------------------------------------------- cost
-step "7. What it cost, and how fast it is"
+step "8. What it cost, and how fast it is"
 ticks=$(awk '{print $14 + $15}' "/proc/$daemon_pid/stat")
 memory=$(awk '/VmHWM/ {print int($2 / 1024)}' "/proc/$daemon_pid/status")
 total=$("$binary" tail "$home/shop.yaml" --from beginning --no-follow -o json | wc -l)
