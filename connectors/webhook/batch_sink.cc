@@ -3,8 +3,9 @@
 #include <future>
 #include <optional>
 #include <string_view>
-#include <system_error>
 #include <unordered_set>
+
+#include "webhook/client.h"
 
 namespace tailwater::webhook {
 
@@ -39,13 +40,7 @@ BatchSink::BatchSink(WebhookConfig config, TableRules<WebhookTableOptions> rules
 Status BatchSink::Open() {
   TW_TRY(calls_.Check());
   if (client_ != nullptr) return {};
-  try {
-    client_ = std::make_unique<HttpClient>(ClientOptions(config_));
-  } catch (const std::system_error& error) {
-    return Error{Disposition::kRetry, "webhook_no_resources",
-                 std::string("the HTTP client cannot start: ") + error.what() +
-                     "; raise the limits on open files and threads"};
-  }
+  TW_ASSIGN_OR_RETURN(client_, OpenClient(config_));
   return {};
 }
 

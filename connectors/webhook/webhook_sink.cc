@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <random>
-#include <system_error>
+
+#include "webhook/client.h"
 
 namespace tailwater::webhook {
 namespace {
@@ -15,19 +16,6 @@ constexpr std::chrono::seconds kSecretProbe{5};
 Surroundings SystemSurroundings() {
   auto engine = std::make_shared<std::minstd_rand>(std::random_device()());
   return {{}, [engine] { return std::uniform_real_distribution<>()(*engine); }};
-}
-
-HttpClientOptions ClientOptions(const WebhookConfig& config) {
-  HttpClientOptions options;
-  options.connect_timeout = config.timeouts.connect;
-  options.first_byte_timeout = config.timeouts.first_byte;
-  options.timeout = config.timeouts.total;
-  options.max_connections = config.in_flight;
-  options.guard = MakeGuard(config);
-  options.ca_file = config.ca_file;
-  options.certificate_file = config.certificate_file;
-  options.key_file = config.key_file;
-  return options;
 }
 
 WebhookSink::WebhookSink(WebhookConfig config, TableRules<WebhookTableOptions> rules,
@@ -46,13 +34,7 @@ WebhookSink::WebhookSink(WebhookConfig config, TableRules<WebhookTableOptions> r
 Status WebhookSink::Open() {
   TW_TRY(calls_.Check());
   if (client_ != nullptr) return {};
-  try {
-    client_ = std::make_unique<HttpClient>(ClientOptions(config_));
-  } catch (const std::system_error& error) {
-    return Error{Disposition::kRetry, "webhook_no_resources",
-                 std::string("the HTTP client cannot start: ") + error.what() +
-                     "; raise the limits on open files and threads"};
-  }
+  TW_ASSIGN_OR_RETURN(client_, OpenClient(config_));
   return {};
 }
 

@@ -37,15 +37,13 @@ struct Surroundings {
 };
 Surroundings SystemSurroundings();
 
-HttpClientOptions ClientOptions(const WebhookConfig& config);
-
 class WebhookSink final : public Sink, public ConcurrentSink {
  public:
   WebhookSink(WebhookConfig config, TableRules<WebhookTableOptions> rules, SinkContext context,
               Surroundings surroundings = SystemSurroundings());
 
-  // kNeedsOperator "webhook_secret_unreadable", "webhook_secret_unusable"; kRetry
-  // "webhook_no_resources": no file descriptors or threads.
+  // kNeedsOperator "webhook_secret_unreadable", "webhook_secret_unusable",
+  // "http_certificate_unreadable"; kRetry "webhook_no_resources": no file descriptors or threads.
   Status Open() override;
   Result<std::vector<Verdict>> Write(const DeliveryBatch& batch) override;
   Status Sweep(const SweepRequest&) override { return {}; }

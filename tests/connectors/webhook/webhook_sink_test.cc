@@ -204,8 +204,8 @@ TEST_F(WebhookSinkTest, WhatCannotBeSentIsRefusedOrWaitsForAPerson) {
 
 TEST_F(WebhookSinkTest, TablesMayHavePayloadsOfTheirOwn) {
   Receiver receiver;
-  const auto sink = NewSink(
-      receiver, "tables: [public.*, {match: public.orders, payload: {n: '{NEW.id}'}}]\n");
+  const auto sink =
+      NewSink(receiver, "tables: [public.*, {match: public.orders, payload: {n: '{NEW.id}'}}]\n");
   DeliverRow(*sink, 1);
   DeliveryBatchBuilder batch;
   const SchemaPtr orders = TestSchema("orders", {"id*:int64"});
@@ -234,6 +234,27 @@ TEST_F(WebhookSinkTest, CountsItsCalls) {
   EXPECT_EQ(metrics_.Value("tailwater_webhook_request_duration_seconds",
                            {{"endpoint", receiver.label()}}),
             2);
+}
+
+TEST_F(WebhookSinkTest, DoesNotOpenWithFilesThatAreNoCertificates) {
+  Receiver receiver;
+  const TemporaryFolder folder;
+  const std::string text = folder / "text.pem";
+  std::ofstream(text) << "no certificate";
+  const auto open = [&](const std::string& options) {
+    const ParsedSink parsed =
+        ParseSink("url: " + receiver.Url() + "\nsecret: " + std::string(kSecret) +
+                  "\nallow_addresses: [127.0.0.1]\n" + options);
+    WebhookSink sink(parsed.config, parsed.rules, Context(parsed), Here());
+    return sink.Open();
+  };
+  for (const std::string& file : {text, std::string("/nonexistent/a.pem")}) {
+    const Status authority = open("ca_file: " + file + "\n");
+    EXPECT_THAT(authority, IsErrorWith("http_certificate_unreadable"));
+    EXPECT_THAT(authority.error().message, HasSubstr("ca_file: " + file));
+    EXPECT_THAT(open("certificate_file: " + file + "\nkey_file: " + file + "\n"),
+                IsErrorWith("http_certificate_unreadable"));
+  }
 }
 
 TEST_F(WebhookSinkTest, DoesNotOpenWithoutItsSecret) {
