@@ -93,16 +93,17 @@ def percentile(values, share):
 def insert_at(server, rate, seconds, start):
     """Single-row transactions at a steady pace; the moment of each commit's acknowledgement, by marker."""
     acknowledged = {}
-    with server.connect() as connection:
-        connection.autocommit = True
-        cursor = connection.cursor()
-        begin = time.monotonic()
-        for number in range(int(rate * seconds)):
-            pause = begin + number / rate - time.monotonic()
-            if pause > 0:
-                time.sleep(pause)
-            cursor.execute("insert into events (marker, qty, name) values (%s, 1, 'x')", (start + number,))
-            acknowledged[start + number] = time.time()
+    connection = server.connect()  # not `with`: that would make one transaction of all
+    connection.autocommit = True
+    cursor = connection.cursor()
+    begin = time.monotonic()
+    for number in range(int(rate * seconds)):
+        pause = begin + number / rate - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)
+        cursor.execute("insert into events (marker, qty, name) values (%s, 1, 'x')", (start + number,))
+        acknowledged[start + number] = time.time()
+    connection.close()
     return acknowledged
 
 
@@ -142,6 +143,7 @@ def fill(options, server, home, topic, rows):
         end = server.value("select pg_current_wal_lsn()::text")
         wait_for("the topic", daemon, lambda: server.value(
             f"select bool_and(confirmed_flush_lsn >= '{end}') from pg_replication_slots"))
+    server.sql("select pg_drop_replication_slot(slot_name) from pg_replication_slots")
 
 
 def throughput(options, server, home):
