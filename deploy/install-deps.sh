@@ -8,9 +8,9 @@ set -euo pipefail
 build=(g++ cmake ninja-build ccache pkg-config ca-certificates
        libpq-dev libsqlite3-dev libspdlog-dev libyaml-cpp-dev prometheus-cpp-dev libcpp-httplib-dev libcli11-dev
        protobuf-compiler libprotobuf-dev libxxhash-dev liblz4-dev libcurl4-openssl-dev libssl-dev
-       nlohmann-json3-dev rapidjson-dev libre2-dev)
+       nlohmann-json3-dev rapidjson-dev libre2-dev librdkafka-dev)
 tour=(postgresql-15 postgresql-client-15 sqlite3 curl procps python3 openssl)
-tests=(libgtest-dev libgmock-dev python3-pytest python3-psycopg2 python3-pip prometheus unzip xz-utils)
+tests=(libgtest-dev libgmock-dev python3-pytest python3-psycopg2 python3-pip prometheus unzip xz-utils kcat)
 
 want=("${build[@]}" "${tour[@]}")
 only_print=false
@@ -18,7 +18,8 @@ for argument in "$@"; do
   case $argument in
     --tests)
       want+=("${tests[@]}")
-      command -v mvn >/dev/null || want+=(maven)   # fetches the other Postgres versions
+      command -v mvn >/dev/null || want+=(maven)   # fetches Kafka, OpenSearch and the other Postgres versions
+      command -v javac >/dev/null || want+=(openjdk-17-jdk-headless)   # runs them
       command -v npm >/dev/null || want+=(nodejs npm)   # runs receivers that verify with the published libraries
       ;;
     --print) only_print=true ;;

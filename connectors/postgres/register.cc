@@ -25,7 +25,8 @@ void RegisterPostgres(Registry& registry) {
                    SourceContext context) -> Result<std::unique_ptr<SourceTools>> {
          return std::unique_ptr<SourceTools>(
              std::make_unique<postgres::PostgresTools>(config, std::move(context)));
-       }});
+       },
+       .database = [](const PostgresConfig& config) { return config.database; }});
 }
 
 }  // namespace tailwater

@@ -224,4 +224,17 @@ OptionSpec Section(std::string name, Member Config::*member, std::string help, O
   return spec;
 }
 
+// The options of a struct that is a member, standing in the section itself: what several connectors
+// share (brokers, tls, sasl) is declared once.
+template <class Config, class Member>
+OptionTable Inlined(Member Config::*member, OptionTable table) {
+  for (OptionSpec& spec : table) {
+    spec.parse = [member, parse = std::move(spec.parse)](const ConfigNode& node, void* config,
+                                                         Problems& problems) {
+      parse(node, &(static_cast<Config*>(config)->*member), problems);
+    };
+  }
+  return table;
+}
+
 }  // namespace tailwater

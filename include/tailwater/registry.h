@@ -30,12 +30,20 @@ struct SourceContext {
   Metrics& metrics;  // already labelled with pipeline and source
 };
 
+// What a sink may say about where a change comes from.
+struct SourceFacts {
+  std::string name;      // of the source
+  std::string type;      // "postgres"
+  std::string database;  // as its configuration names it; empty if it does not
+};
+
 struct SinkContext {
   std::string pipeline;
   std::string name;  // of the sink; immutable identity
   TableSelection tables;
   Logger logger;
   Metrics& metrics;  // already labelled with pipeline and sink
+  std::vector<SourceFacts> sources;  // of the pipeline
 };
 
 // A parsed configuration, type-erased: made by `parse` and understood by the other functions of the
@@ -49,6 +57,8 @@ struct SourceType {
   std::function<ParsedConfig(const ConfigNode& section, Problems& problems)> parse;
   std::function<Result<std::unique_ptr<Source>>(const ParsedConfig&, SourceContext)> create;
   std::function<Result<std::unique_ptr<SourceTools>>(const ParsedConfig&, SourceContext)> tools;
+  // The database that a configuration names.
+  std::function<std::string(const ParsedConfig&)> database;
 };
 
 enum class StartAt : uint8_t { kBeginning, kEnd };
@@ -84,6 +94,8 @@ struct SourceDefinition {
   std::function<void(const Config&, const ConfigNode& section, Problems&)> validate;
   std::function<Result<std::unique_ptr<Source>>(const Config&, SourceContext)> create;
   std::function<Result<std::unique_ptr<SourceTools>>(const Config&, SourceContext)> tools;
+  // The database that the configuration names. May be empty.
+  std::function<std::string(const Config&)> database;
 };
 
 template <class Config, class TableOptions = NoTableOptions>
@@ -131,7 +143,7 @@ class Registry {
 
 template <class Config>
 void Registry::AddSource(SourceDefinition<Config> definition) {
-  SourceType type{definition.type, definition.summary, definition.options, {}, {}, {}};
+  SourceType type{definition.type, definition.summary, definition.options, {}, {}, {}, {}};
   type.parse = [definition](const ConfigNode& section, Problems& problems) -> ParsedConfig {
     auto config = std::make_shared<Config>();
     ParseOptions(definition.options, section, {"type", "tables"}, config.get(), problems);
@@ -143,6 +155,9 @@ void Registry::AddSource(SourceDefinition<Config> definition) {
   };
   type.tools = [tools = definition.tools](const ParsedConfig& config, SourceContext context) {
     return tools(*static_cast<const Config*>(config.get()), std::move(context));
+  };
+  type.database = [database = definition.database](const ParsedConfig& config) {
+    return database ? database(*static_cast<const Config*>(config.get())) : std::string();
   };
   sources_.insert_or_assign(definition.type, std::move(type));
 }

@@ -179,6 +179,13 @@ class TransactionalSink {
   };
   virtual Result<Stored> StoredOffsets() = 0;
 
+  // Which partitions are this process's from now on; called before StoredOffsets(), after every
+  // change. A sink that several processes share keeps others from writing for these here.
+  virtual Status Assigned(std::span<const int32_t> partitions) {
+    static_cast<void>(partitions);
+    return {};
+  }
+
   // Stores `next` if the target still holds `expected`, and ends the transaction. Also without a
   // Write() before it.
   virtual Result<CommitOutcome> Commit(std::string_view log_id, const Offsets& expected,

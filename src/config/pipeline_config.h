@@ -11,6 +11,7 @@
 
 #include "pipeline/delivery_rules.h"
 #include "sdk/log_setup.h"
+#include "support/kafka/connection.h"
 #include "tailwater/config.h"
 #include "tailwater/registry.h"
 #include "tailwater/tables.h"
@@ -33,10 +34,30 @@ struct SinkConfig {
   Location location;
 };
 
+enum class KafkaCompression : uint8_t { kNone, kLz4, kZstd, kGzip, kSnappy };
+
+// What `topic:` says of a topic of type kafka, beside what both types know.
+struct KafkaTopicConfig {
+  kafka::Connection connection;
+  std::string name;  // of the topic; empty: tailwater.<pipeline>. State: <name>.state
+  int32_t partitions = 12;
+  int32_t replication = 3;
+  KafkaCompression compression = KafkaCompression::kLz4;
+  bool create = true;  // false: topics are made by someone else; ours are only checked
+};
+
+// What happens to a change that is larger than the topic takes.
+enum class OversizePolicy : uint8_t {
+  kHalt,         // its source halts in front of it
+  kOmitColumns,  // its largest columns outside of the key are marked omitted
+};
+
 // The `topic:` section. Its option table is TopicOptions().
 struct TopicConfig {
   std::string type = "local";
-  std::string path;  // of the topic's folder; relative to the working directory
+  std::string path;  // local: of the topic's folder; relative to the working directory
+  KafkaTopicConfig kafka;
+  OversizePolicy oversize = OversizePolicy::kHalt;
   std::chrono::seconds retention{7 * 24 * 3600};
   ByteSize max_size{0};  // of the stored records; 0 = no limit
   // Group commit: what came within this time, or of this size, shares one write to the disk.

@@ -63,10 +63,14 @@ Pipeline::Pipeline(PipelineConfig config, PipelineOptions options, std::unique_p
                         "Records that can be read from the topic, over all partitions.")),
       tables_(TableAsks(), logger_, clock_) {
   if (delivers()) {
+    std::vector<SourceFacts> sources;
+    for (const SourceConfig& source : config_.sources) {
+      sources.push_back({source.name, source.type->type, source.type->database(source.config)});
+    }
     for (const SinkConfig& sink : config_.sinks) {
       Metrics& scope = metrics_.Scoped({{"pipeline", config_.name}, {"sink", sink.name}});
       SinkContext context{config_.name, sink.name, sink.rules.tables,
-                          Logger(config_.name + "." + sink.name), scope};
+                          Logger(config_.name + "." + sink.name), scope, sources};
       SinkRunnerOptions options = options_.sinks;
       if (NeedsTables(sink)) options.preflight = [this, &sink] { return CheckSinkRules(sink); };
       sinks_.push_back(std::make_unique<SinkRunner>(

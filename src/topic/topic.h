@@ -3,8 +3,9 @@
 // A Topic opens three kinds of handle. TopicWriter is capture's, exclusive in the world (lease),
 // and stores records and state in one transaction. TopicReader is shared by all sinks of the
 // process. Subscription is one sink's: which partitions are its own, its committed offsets, its
-// dead letters. Implementations: local/ (SQLite), later kafka/; tests/support/memory_topic.h is a
-// stub for tests without a server. All pass tests/conformance/topic_conformance.h.
+// dead letters. Implementations: local/ (SQLite) and kafka/ (librdkafka);
+// tests/support/memory_topic.h is a stub for tests without a server. All pass
+// tests/conformance/topic_conformance.h.
 #pragma once
 
 #include <chrono>
@@ -22,6 +23,7 @@
 #include "tailwater/change.h"
 #include "tailwater/result.h"
 #include "tailwater/sink.h"
+#include "tailwater/source.h"
 #include "topic/append_batch.h"
 
 namespace tailwater {
@@ -58,6 +60,11 @@ class TopicWriter {
   // Callers start over from LoadState(). kNeedsOperator "topic_disk_full" and the like while it
   // does not.
   virtual Status Recover() = 0;
+
+  // Requested once the lease is no longer ours: another process may write. Every batch fails with
+  // kRetry "topic_lease_lost" from then on, Recover() too; destroy the writer and open another,
+  // which stands by. A lease that ends only with the process is never lost.
+  virtual std::stop_token lost() const { return {}; }
 };
 
 // Records as read, shared and immutable.
@@ -107,6 +114,10 @@ class TopicReader {
                                                         size_t max_bytes,
                                                         std::chrono::milliseconds timeout,
                                                         std::stop_token stop) = 0;
+  // Waits until Read() has something to say of one of these partitions (records at or behind the
+  // offset, a gap, an error), at most `timeout`. False: nothing came.
+  virtual bool WaitForAny(const Offsets& offsets, std::chrono::milliseconds timeout,
+                          std::stop_token stop) = 0;
   virtual Result<std::map<int32_t, PartitionRange>> Ranges() = 0;
   // First offset whose record's timestamp is at or after the time; the end if there is none.
   virtual Result<int64_t> OffsetAt(int32_t partition, int64_t time_micros) = 0;
@@ -180,6 +191,7 @@ class Subscription {
     std::string log_id;    // empty: nothing was ever committed
     Offsets offsets;       // next offset per partition
     Offsets rewound_from;  // highest offset at the last rewind: records below it are replays
+    bool paused = false;   // by a person, until a person resumes it
   };
   virtual Result<Stored> Load() = 0;
   // Offsets of the whole group, for sweep markers.
@@ -190,6 +202,9 @@ class Subscription {
     std::string log_id;
     Offsets offsets;
     Offsets rewound_from;         // only those that change
+    std::optional<bool> paused;   // only if it changes
+    // The offsets move back: dead and parked records at or behind them go, for they come again.
+    bool rewind = false;
     std::vector<DeadLetter> add;  // replaces a stored one of the same place
     std::vector<RecordPlace> remove;
     // base_missing entries of these record keys, cleared by a whole row.
@@ -235,6 +250,9 @@ class Topic {
  public:
   virtual ~Topic() = default;
   virtual std::string Describe() const = 0;  // "local /var/lib/tailwater/shop"
+  // For `tailwater check`: whether the topic can be made, or is as the configuration says. Creates
+  // nothing. What cannot be reached is a finding, too.
+  virtual std::vector<Finding> Check() { return {}; }
   // Takes the lease; waits for it until `stop`, calling `standby` once if it has to wait.
   // kCancelled if stopped first.
   virtual Result<std::unique_ptr<TopicWriter>> OpenWriter(

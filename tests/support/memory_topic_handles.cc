@@ -163,6 +163,19 @@ class StubReader final : public TopicReader {
     return std::shared_ptr<const ReadBatch>(std::move(batch));
   }
 
+  bool WaitForAny(const Offsets& offsets, std::chrono::milliseconds timeout,
+                  std::stop_token stop) override {
+    Lock lock(core_->mutex);
+    const auto any = [&] {
+      if (core_->fail_read_times > 0 || core_->log_id != log_id_) return true;
+      return std::any_of(offsets.begin(), offsets.end(), [&](const auto& entry) {
+        return core_->partitions.at(entry.first).end != entry.second;
+      });
+    };
+    if (timeout.count() > 0) core_->changed.wait_for(lock, stop, timeout, any);
+    return any();
+  }
+
   Result<std::map<int32_t, PartitionRange>> Ranges() override {
     Lock lock(core_->mutex);
     std::map<int32_t, PartitionRange> ranges;

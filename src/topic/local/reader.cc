@@ -104,6 +104,24 @@ Result<std::shared_ptr<const ReadBatch>> LocalReader::Read(int32_t partition, in
   }
 }
 
+bool LocalReader::WaitForAny(const Offsets& offsets, std::chrono::milliseconds timeout,
+                             std::stop_token stop) {
+  const auto deadline = SteadyClock::now() + timeout;
+  while (true) {
+    const uint64_t sequence = tail_->sequence();
+    // What is not the end is something to read, or an error that Read() tells.
+    const auto ranges = Ranges();
+    if (!ranges) return true;
+    for (const auto& [partition, offset] : offsets) {
+      const auto range = ranges->find(partition);
+      if (range == ranges->end() || range->second.end != offset) return true;
+    }
+    const auto now = SteadyClock::now();
+    if (now >= deadline || stop.stop_requested()) return false;
+    tail_->WaitFor(sequence, std::min(deadline, now + kLookAnyway), stop);
+  }
+}
+
 std::shared_ptr<const ReadBatch> LocalReader::Cached(int64_t offset, size_t max_bytes) {
   for (const auto& batch : cache_) {
     if (batch->records.front().offset == offset &&

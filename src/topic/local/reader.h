@@ -28,6 +28,8 @@ class LocalReader final : public TopicReader {
   Result<std::shared_ptr<const ReadBatch>> Read(int32_t partition, int64_t offset, size_t max_bytes,
                                                 std::chrono::milliseconds timeout,
                                                 std::stop_token stop) override;
+  bool WaitForAny(const Offsets& offsets, std::chrono::milliseconds timeout,
+                  std::stop_token stop) override;
   Result<std::map<int32_t, PartitionRange>> Ranges() override;
   Result<int64_t> OffsetAt(int32_t partition, int64_t time_micros) override;
 

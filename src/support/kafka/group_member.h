@@ -1,0 +1,73 @@
+// A member of a consumer group that never fetches: it knows which partitions are its own, and
+// commits their offsets.
+//
+// Eager assignment with static membership: a member that comes back under the same instance id
+// within the session timeout gets its partitions without a rebalance. Threads: one at a time.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/kafka/client.h"
+
+namespace tailwater::kafka {
+
+struct GroupMemberOptions {
+  ClientOptions client;
+  std::string topic;
+  std::string group;
+  std::string instance_id;  // empty: dynamic membership, leaves the group when it ends
+  std::chrono::milliseconds session_timeout{10'000};
+  std::chrono::milliseconds heartbeat_interval{2'000};
+  // A member whose owner does not call Poll() for so long gives its partitions up.
+  std::chrono::milliseconds max_poll_interval{300'000};
+};
+
+struct CommittedOffset {
+  int64_t offset = 0;
+  std::string metadata;
+};
+
+class GroupMember {
+ public:
+  static Result<std::unique_ptr<GroupMember>> Join(GroupMemberOptions options);
+  // Dynamic members leave the group; static ones keep their partitions for the session timeout.
+  ~GroupMember();
+  GroupMember(const GroupMember&) = delete;
+  GroupMember& operator=(const GroupMember&) = delete;
+
+  // Takes part in rebalances; must be called often. The set is empty while none is assigned.
+  struct Assignment {
+    uint64_t generation = 0;  // grows at each change of the set
+    std::vector<int32_t> partitions;
+  };
+  Result<Assignment> Poll(std::chrono::milliseconds timeout);
+  // Whether partitions are ours by all that this member knows; false after a revocation, a missed
+  // session or a fence, noticed on librdkafka's own thread.
+  bool IsOwner() const;
+
+  // kRetry "kafka_fenced": the generation is over, or another process uses the instance id.
+  Status Commit(const std::map<int32_t, CommittedOffset>& offsets);
+  // Of the whole group; partitions without a commit are absent.
+  Result<std::map<int32_t, CommittedOffset>> Committed(const std::vector<int32_t>& partitions,
+                                                       std::chrono::milliseconds timeout);
+
+ private:
+  friend class Producer;
+  class Impl;
+  explicit GroupMember(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Offsets of a group without joining it; for status.
+Result<std::map<int32_t, CommittedOffset>> PeekCommitted(const ClientOptions& client,
+                                                         const std::string& topic,
+                                                         const std::string& group,
+                                                         const std::vector<int32_t>& partitions,
+                                                         std::chrono::milliseconds timeout);
+
+}  // namespace tailwater::kafka
