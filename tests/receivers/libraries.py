@@ -15,7 +15,7 @@ PYTHON = ["standardwebhooks==1.1.0", "cloudevents==2.2.0"]
 NODE = ["standardwebhooks@1.1.1", "cloudevents@10.0.0"]
 
 
-def _fetched(name, pins, fetch):
+def fetched(name, pins, fetch):
     """The folder that holds exactly these pins."""
     home = pathlib.Path(cache_dir()) / "receivers"
     home.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def _fetched(name, pins, fetch):
 
 def python_libraries():
     """Makes the libraries importable in this process."""
-    folder = _fetched("python", PYTHON, lambda target: subprocess.run(
+    folder = fetched("python", PYTHON, lambda target: subprocess.run(
         [sys.executable, "-m", "pip", "install", "-q", "--no-input", "--root-user-action=ignore", "--target", str(target), *PYTHON],
         capture_output=True, text=True))
     if str(folder) not in sys.path:
@@ -46,6 +46,6 @@ def node_libraries():
     """The folder whose node_modules hold the libraries."""
     if not shutil.which("npm"):
         raise RuntimeError("npm is not installed")
-    return _fetched("node", NODE, lambda target: subprocess.run(
+    return fetched("node", NODE, lambda target: subprocess.run(
         ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", str(target), *NODE],
         capture_output=True, text=True, env={**os.environ, "npm_config_update_notifier": "false"}))

@@ -1,66 +1,27 @@
 // A real Postgres for this process (tests/servers/postgres.py), and a database of its own per test.
 #pragma once
 
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "postgres/connection.h"
+#include "support/server_process.h"
 #include "support/text.h"
 
 namespace tailwater::postgres {
 
 class LiveServer {
  public:
-  explicit LiveServer(const std::vector<std::string>& more = {}) {
-    int in[2], out[2];
-    if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
-      throw std::runtime_error("no pipe");
-    pid_ = fork();
-    if (pid_ == 0) {
-      dup2(in[0], 0);
-      dup2(out[1], 1);
-      std::vector<std::string> arguments = {"/usr/bin/python3", "tests/servers/postgres.py", "run"};
-      arguments.insert(arguments.end(), more.begin(), more.end());
-      std::vector<char*> raw;
-      for (std::string& argument : arguments) raw.push_back(argument.data());
-      raw.push_back(nullptr);
-      execv(raw[0], raw.data());
-      _exit(127);
-    }
-    close(in[0]);
-    close(out[1]);
-    to_ = fdopen(in[1], "w");
-    from_ = fdopen(out[0], "r");
-    Read();
-  }
-  ~LiveServer() {
-    fclose(to_);  // ends it
-    fclose(from_);
-    int status;
-    waitpid(pid_, &status, 0);
-  }
-  LiveServer(const LiveServer&) = delete;
-  LiveServer& operator=(const LiveServer&) = delete;
+  explicit LiveServer(const std::vector<std::string>& more = {})
+      : process_("tests/servers/postgres.py", more) {}
 
   // "restart", "stop", "start", "crash", "set name=value".
-  void Command(const std::string& command) {
-    fprintf(to_, "%s\n", command.c_str());
-    fflush(to_);
-    Read();
-  }
-  int port() const { return state_.at("port"); }
-  int version() const { return state_.at("version"); }
-  std::string socket_dir() const { return state_.at("socket_dir"); }
+  void Command(const std::string& command) { process_.Command(command); }
+  int port() const { return process_.state().at("port"); }
+  int version() const { return process_.state().at("version"); }
+  std::string socket_dir() const { return process_.state().at("socket_dir"); }
 
   PostgresConfig Config(const std::string& database) const {
     PostgresConfig config;
@@ -78,17 +39,7 @@ class LiveServer {
   }
 
  private:
-  void Read() {
-    char line[4096];
-    if (fgets(line, sizeof line, from_) == nullptr)
-      throw std::runtime_error("tests/servers/postgres.py ended; run it by hand to see why");
-    state_ = nlohmann::json::parse(line);
-  }
-
-  pid_t pid_ = 0;
-  FILE* to_ = nullptr;
-  FILE* from_ = nullptr;
-  nlohmann::json state_;
+  ServerProcess process_;
 };
 
 // A session for the test's own statements; throws on errors.
