@@ -135,15 +135,26 @@ class Loader {
                       "needs 'topic', for example topic: {type: local, path: /var/lib/tailwater/" +
                           (pipeline.name.empty() ? "shop" : pipeline.name) + "}");
       }
+      FillTopicNames(pipeline);
       if (draft.sources_location.line != 0) CheckPatterns(draft);
       pipeline.hash = ConfigHash(draft.files);
       config_.pipelines.push_back(std::move(pipeline));
     }
-    CheckTopicPaths();
+    CheckTopicPlaces();
     return std::move(config_);
   }
 
  private:
+  // What follows from the pipeline's name where it is left out.
+  static void FillTopicNames(PipelineConfig& pipeline) {
+    KafkaTopicConfig& kafka = pipeline.topic.kafka;
+    if (kafka.name.empty()) kafka.name = "tailwater." + pipeline.name;
+    if (kafka.scratch.empty()) {
+      std::error_code error;
+      kafka.scratch = (fs::temp_directory_path(error) / ("tailwater-" + pipeline.name)).string();
+    }
+  }
+
   struct Draft {
     PipelineConfig config;
     Location sources_location;
@@ -218,9 +229,7 @@ class Loader {
       return;
     }
     draft.topic_location = section->location;
-    const size_t before = problems_.list().size();
-    ParseOptions(TopicOptions(), *section, {}, &draft.config.topic, problems_);
-    if (problems_.list().size() == before) CheckTopic(draft.config.topic, *section, problems_);
+    ParseTopic(*section, draft.config.topic, problems_);
     draft.config.topic.location = section->location;
   }
 
@@ -294,18 +303,23 @@ class Loader {
                     entry.options.path, pattern.ToString(), DidYouMean(pattern.glob, captured)));
   }
 
-  void CheckTopicPaths() {
-    std::map<std::string, const PipelineConfig*> paths;
+  // Two pipelines in one topic would take each other's state for their own.
+  void CheckTopicPlaces() {
+    std::map<std::string, const PipelineConfig*> places;
     for (const PipelineConfig& pipeline : config_.pipelines) {
-      if (pipeline.topic.path.empty()) continue;
+      const TopicConfig& topic = pipeline.topic;
+      const bool kafka = topic.type == "kafka";
+      if (!kafka && topic.path.empty()) continue;
       std::error_code error;
-      const std::string path = fs::weakly_canonical(pipeline.topic.path, error).string();
-      const auto [first, added] = paths.emplace(path, &pipeline);
-      if (!added) {
-        problems_.Add(pipeline.topic.location,
-                      fmt::format("topic.path: '{}' is already used by the pipeline '{}'",
-                                  pipeline.topic.path, first->second->name));
-      }
+      const std::string place =
+          kafka ? fmt::format("{} {}", topic.kafka.connection.Describe(), topic.kafka.name)
+                : fs::weakly_canonical(topic.path, error).string();
+      const auto [first, added] = places.emplace(place, &pipeline);
+      if (added) continue;
+      problems_.Add(topic.location,
+                    fmt::format("topic.{}: '{}' is already used by the pipeline '{}'",
+                                kafka ? "name" : "path", kafka ? topic.kafka.name : topic.path,
+                                first->second->name));
     }
   }
 

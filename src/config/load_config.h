@@ -18,7 +18,8 @@ Config LoadConfig(const std::vector<std::string>& paths, const Registry& registr
                   Problems& problems);
 
 // The option tables of what is no connector; for the reference.
-const OptionTable& TopicOptions();
+const OptionTable& LocalTopicOptionTable();
+const OptionTable& KafkaTopicOptionTable();
 const OptionTable& DaemonOptions();
 
 }  // namespace tailwater

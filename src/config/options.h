@@ -8,6 +8,8 @@
 
 namespace tailwater {
 
+// The `topic:` section, by the option table of its type, with the checks across fields.
+void ParseTopic(const ConfigNode& section, TopicConfig& config, Problems& problems);
 void CheckTopic(const TopicConfig& config, const ConfigNode& section, Problems& problems);
 void CheckDaemon(const DaemonConfig& config, const ConfigNode& section, Problems& problems);
 

@@ -44,6 +44,7 @@ struct KafkaTopicConfig {
   int32_t replication = 3;
   KafkaCompression compression = KafkaCompression::kLz4;
   bool create = true;  // false: topics are made by someone else; ours are only checked
+  std::string scratch;
 };
 
 // What happens to a change that is larger than the topic takes.
@@ -52,7 +53,7 @@ enum class OversizePolicy : uint8_t {
   kOmitColumns,  // its largest columns outside of the key are marked omitted
 };
 
-// The `topic:` section. Its option table is TopicOptions().
+// The `topic:` section. Its option tables are LocalTopicOptionTable() and KafkaTopicOptionTable().
 struct TopicConfig {
   std::string type = "local";
   std::string path;  // local: of the topic's folder; relative to the working directory
@@ -68,7 +69,7 @@ struct TopicConfig {
   ByteSize max_record_size{64 << 20};  // key and value of one change
   ByteSize transaction_size{4 << 20};  // a larger transaction is published in parts
   // Where a source may spool; emptied at each start.
-  std::string ScratchDir() const { return path + "/scratch"; }
+  std::string ScratchDir() const { return type == "kafka" ? kafka.scratch : path + "/scratch"; }
   Location location;
 };
 

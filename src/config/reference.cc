@@ -125,7 +125,11 @@ std::string Reference(const Registry& registry) {
   out.Line(0, "");
   out.Comment(0, "Where the changes are kept between the source and the sinks.");
   out.Line(0, "topic:");
-  out.Options(2, TopicOptions());
+  out.Options(2, LocalTopicOptionTable());
+  out.Line(0, "");
+  out.Comment(0, "The same in a Kafka cluster:");
+  out.Line(0, "# topic:");
+  out.PrefixedOptions(0, "#   ", KafkaTopicOptionTable());
   out.Line(0, "");
   out.Line(0, "sinks:");
   for (const auto& [name, type] : registry.sinks()) {

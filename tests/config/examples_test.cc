@@ -77,7 +77,8 @@ TEST(ReferenceTest, NamesEveryOption) {
     check(type.options);
     check(type.table_options);
   }
-  check(TopicOptions());
+  check(LocalTopicOptionTable());
+  check(KafkaTopicOptionTable());
   check(DaemonOptions());
 }
 

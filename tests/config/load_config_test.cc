@@ -167,7 +167,7 @@ extra: 1
                   "shop.yaml:7:22: sources.orders.status_interval: '30' needs a unit, for example "
                   "30s",
                   "shop.yaml:9:9: topic.type: 'locl' is unknown (did you mean 'local'?); known are "
-                  "local",
+                  "local, kafka",
                   "shop.yaml:11:14: topic.retention: '7 days' is no duration: write a whole number "
                   "and one of ms, s, m, h, d",
                   "shop.yaml:13:18: sinks.search.type: unknown type 'targt' (did you mean "
@@ -468,6 +468,81 @@ TEST_F(LoadConfigTest, RefusesOneTopicFolderForTwoPipelines) {
   EXPECT_THAT(Load({folder_}),
               ElementsAre("a.yaml:9:3: topic.path: 'data/shop' is already used by the pipeline "
                           "'mart'"));
+}
+
+constexpr char kOnKafka[] = R"(version: 1
+pipeline: shop
+sources:
+  orders: {type: database, database: shop}
+topic:
+  type: kafka
+  brokers: [kafka-1.internal:9092, kafka-2.internal:9092]
+  partitions: 6
+  compression: zstd
+  oversize: omit_columns
+  sasl: {mechanism: scram-sha-512, username: tailwater, password: secret}
+)";
+
+TEST_F(LoadConfigTest, ReadsATopicInAKafkaCluster) {
+  ASSERT_THAT(LoadText(kOnKafka), IsEmpty());
+  const TopicConfig& topic = config_.pipelines[0].topic;
+  EXPECT_EQ(topic.type, "kafka");
+  EXPECT_EQ(topic.kafka.name, "tailwater.shop");
+  EXPECT_EQ(topic.kafka.partitions, 6);
+  EXPECT_EQ(topic.kafka.replication, 3);
+  EXPECT_EQ(topic.kafka.compression, KafkaCompression::kZstd);
+  EXPECT_EQ(topic.oversize, OversizePolicy::kOmitColumns);
+  EXPECT_EQ(topic.max_record_size, ByteSize{8 << 20});
+  EXPECT_TRUE(topic.kafka.connection.UsesTls());
+  EXPECT_EQ(topic.kafka.connection.sasl.mechanism, kafka::SaslMechanism::kScramSha512);
+}
+
+TEST_F(LoadConfigTest, ReportsEveryProblemOfAKafkaTopic) {
+  EXPECT_THAT(
+      LoadText(R"(version: 1
+pipeline: shop
+sources:
+  orders: {type: database, database: shop}
+topic:
+  type: kafka
+  path: data
+)"),
+      ElementsAre("shop.yaml:6:3: topic: needs 'brokers': Some brokers of the cluster, host:port; "
+                  "the others are found through them.",
+                  "shop.yaml:7:3: topic.path: belongs to a topic of type local, and this one is "
+                  "of type kafka"));
+  EXPECT_THAT(
+      LoadText(R"(version: 1
+pipeline: shop
+sources:
+  orders: {type: database, database: shop}
+topic:
+  type: kafka
+  brokers: [kafka-1, "http://kafka-2:9092"]
+  name: shop/changes
+  partitions: 0
+  tls: {cert: a.pem}
+  sasl: {username: me}
+)"),
+      ElementsAre("shop.yaml:7:12: topic.brokers: 'kafka-1' is no broker; write host:port, for "
+                  "example kafka-1.internal:9092",
+                  "shop.yaml:7:12: topic.brokers: 'http://kafka-2:9092' is no broker; write "
+                  "host:port, for example kafka-1.internal:9092",
+                  "shop.yaml:8:9: topic.name: 'shop/changes' is no name of a topic: letters, "
+                  "digits, '.', '_' and '-', at most 200",
+                  "shop.yaml:9:15: topic.partitions: must be from 1 to 10000",
+                  "shop.yaml:10:8: topic.tls: cert and key go together",
+                  "shop.yaml:11:9: topic.sasl: needs a mechanism: plain, scram-sha-256, "
+                  "scram-sha-512 or oauthbearer"));
+}
+
+TEST_F(LoadConfigTest, RefusesOneKafkaTopicForTwoPipelines) {
+  Write("a.yaml", kOnKafka + std::string("  name: changes\n"));
+  std::string other = kOnKafka + std::string("  name: changes\n");
+  other.replace(other.find("pipeline: shop"), 14, "pipeline: mart");
+  Write("b.yaml", other);
+  EXPECT_THAT(Load({folder_}), ElementsAre("a.yaml:6:3: topic.name: 'changes' is already used by "
+                                           "the pipeline 'mart'"));
 }
 
 }  // namespace
