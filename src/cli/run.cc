@@ -64,6 +64,8 @@ class Daemon {
       PipelineOptions pipeline_options;
       pipeline_options.half = HalfOf(options_.only);
       pipeline_options.capture.part_bytes = pipeline.topic.transaction_size.bytes;
+      pipeline_options.capture.omit_oversize_columns =
+          pipeline.topic.oversize == OversizePolicy::kOmitColumns;
       // A frontier record behind the end of an idle log is what a catch-up waits for.
       if (options_.until_caught_up) pipeline_options.capture.idle_advance_interval = 100ms;
       auto created = Pipeline::Create(pipeline, std::move(pipeline_options), metrics_, clock_);

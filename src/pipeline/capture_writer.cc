@@ -27,6 +27,7 @@ CaptureWriter::CaptureWriter(std::string source, Checkpoint& checkpoint, TopicGa
                              SourceReporter& reporter, const CaptureOptions& options,
                              const Clock& clock, Hooks hooks, std::stop_token stop)
     : source_(std::move(source)),
+      logger_(options.log_prefix + source_),
       checkpoint_(checkpoint),
       gate_(gate),
       reporter_(reporter),
@@ -434,8 +435,10 @@ void CaptureWriter::AppendFrontierRecord() {
 Status CaptureWriter::Encode(size_t start, size_t key_size) {
   std::string& buffer = batch_.buffer();
   encoder_.EncodeChange(record_, buffer);
-  const size_t bytes = buffer.size() - start;
-  if (bytes > max_record_bytes_) return Fail(TooLarge(bytes).error());
+  size_t bytes = buffer.size() - start;
+  if (bytes > max_record_bytes_) {
+    TW_ASSIGN_OR_RETURN(bytes, Shrink(start, key_size, bytes));
+  }
   const int64_t timestamp =
       record_.source_time_micros != 0 ? record_.source_time_micros : clock_.UnixMicros();
   if (!IsControl(record_.operation)) {
@@ -455,6 +458,27 @@ Status CaptureWriter::Encode(size_t start, size_t key_size) {
   return {};
 }
 
+Result<size_t> CaptureWriter::Shrink(size_t start, size_t key_size, size_t bytes) {
+  std::string& buffer = batch_.buffer();
+  while (bytes > max_record_bytes_) {
+    std::vector<std::string> names;
+    if (options_.omit_oversize_columns) names = omitter_.Omit(record_, bytes - max_record_bytes_);
+    if (names.empty()) return Fail(TooLarge(bytes).error()).error();
+    reporter_.ColumnsOmitted(record_.table, names.size());
+    if (told_of_omitting_.emplace(record_.table).second) {
+      logger_.Warn("columns left out of a change that is too large for the topic",
+                   {{"table", record_.table},
+                    {"columns", fmt::format("{}", fmt::join(names, ", "))},
+                    {"record_bytes", bytes},
+                    {"limit_bytes", max_record_bytes_}});
+    }
+    buffer.resize(start + key_size);
+    encoder_.EncodeChange(record_, buffer);
+    bytes = buffer.size() - start;
+  }
+  return bytes;
+}
+
 Status CaptureWriter::NoKey(uint32_t column) {
   return Fail(ContractBroken(fmt::format("a change of table {} lacks a value for key column {}",
                                          record_.table, record_.schema->columns()[column].name)));
@@ -469,8 +493,8 @@ Status CaptureWriter::TooLarge(size_t bytes) const {
   }
   return Error{Disposition::kNeedsOperator, "record_too_large",
                fmt::format("a change of table {} (key: {}) in transaction {} makes a record of {} "
-                           "bytes, the topic takes {}; raise the topic's limit, or take the table "
-                           "out of `tables:`",
+                           "bytes, the topic takes {}; raise the topic's limit, set `oversize: "
+                           "omit_columns`, or take the table out of `tables:`",
                            record_.table.empty() ? "(none)" : record_.table,
                            keys.empty() ? "none" : keys, position_, bytes, max_record_bytes_)};
 }

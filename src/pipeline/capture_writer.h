@@ -13,6 +13,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -20,8 +21,10 @@
 #include "checkpoint/checkpoint.h"
 #include "codec/codec.h"
 #include "pipeline/capture_options.h"
+#include "pipeline/column_omitter.h"
 #include "pipeline/source_reporter.h"
 #include "pipeline/topic_gate.h"
+#include "tailwater/log.h"
 #include "tailwater/source.h"
 #include "util/clock.h"
 #include "util/mutex.h"
@@ -82,6 +85,8 @@ class CaptureWriter final : public ChangeWriter {
   Status Encode(size_t start, size_t key_size);
   void SetVersionPosition();
   Status TooLarge(size_t bytes) const;
+  // Leaves columns out until the record fits; how many bytes it has then.
+  Result<size_t> Shrink(size_t start, size_t key_size, size_t bytes);
   Status NoKey(uint32_t column);
 
   Status FinishSkip();
@@ -97,6 +102,7 @@ class CaptureWriter final : public ChangeWriter {
   void Touch();
 
   const std::string source_;
+  const Logger logger_;
   Checkpoint& checkpoint_;
   TopicGate& gate_;
   SourceReporter& reporter_;
@@ -114,6 +120,8 @@ class CaptureWriter final : public ChangeWriter {
   const std::shared_ptr<BatchPool> pool_;
   AppendBatch batch_;
   Change record_;  // the one being encoded; constant fields are set once
+  ColumnOmitter omitter_;
+  std::set<std::string, std::less<>> told_of_omitting_;  // tables, once per run
   char version_position_[24];
   Clock::TimePoint batch_started_{};
   Clock::TimePoint last_frontier_record_{};

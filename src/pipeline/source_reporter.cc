@@ -148,6 +148,14 @@ void SourceReporter::BatchTaken(const Taken& taken, Clock::TimePoint now) {
   }
 }
 
+void SourceReporter::ColumnsOmitted(std::string_view table, size_t columns) {
+  metrics_
+      .GetCounter("tailwater_source_omitted_columns_total",
+                  "Columns left out of changes that were larger than the topic takes.",
+                  {{"table", std::string(table)}})
+      .Add(static_cast<double>(columns));
+}
+
 void SourceReporter::CaughtUp() {
   MutexLock lock(mutex_);
   proven_caught_up_ = clock_.Now();

@@ -48,6 +48,8 @@ class SourceReporter {
     uint64_t open_bytes = 0;           // of that transaction, published so far
   };
   void BatchTaken(const Taken& taken, Clock::TimePoint now) TW_EXCLUDES(mutex_);
+  // A change was too large for the topic: these columns were left out of it.
+  void ColumnsOmitted(std::string_view table, size_t columns);
   // The server said that it holds nothing more for us.
   void CaughtUp() TW_EXCLUDES(mutex_);
 

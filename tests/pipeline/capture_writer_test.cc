@@ -456,6 +456,30 @@ TEST_F(CaptureWriterTest, NamesARecordThatIsTooLargeAndPublishesWhatWasCommitted
   ExpectUniqueIds();
 }
 
+TEST_F(CaptureWriterTest, LeavesTheLargestColumnsOutOfARecordThatIsTooLarge) {
+  options_.omit_oversize_columns = true;
+  Open({.max_record_bytes = 1000});
+  ASSERT_OK(Begin("0/10"));
+  ASSERT_OK(Insert(0, 1, std::string(600, 'a')));
+  ASSERT_OK(Insert(1, 2, std::string(5000, 'b')));
+  ASSERT_OK(writer_->Commit("0/15"));
+  ASSERT_OK(writer_->Flush());
+  EXPECT_THAT(RowLog(), ElementsAre("insert public.orders 1," + std::string(600, 'a'),
+                                    "insert public.orders 2,(omitted)"));
+  EXPECT_THAT(metrics_.Expose(),
+              HasSubstr("tailwater_source_omitted_columns_total{table=\"public.orders\"} 1"));
+}
+
+TEST_F(CaptureWriterTest, StillRefusesARecordWhoseKeyAloneIsTooLarge) {
+  options_.omit_oversize_columns = true;
+  Open({.max_record_bytes = 200});
+  const SchemaPtr names = TableSchema::Make(
+      {"public", "names"},
+      {{"id", ValueType::kInt64, "int8"}, {"note", ValueType::kText, "text", true}});
+  ASSERT_OK(Begin("0/10"));
+  EXPECT_THAT(Insert(0, 1, std::string(5000, 'x'), 0, names), IsErrorWith("record_too_large"));
+}
+
 TEST_F(CaptureWriterTest, RefusesARowWithoutItsKey) {
   Open();
   ASSERT_OK(Begin("0/10"));
