@@ -41,6 +41,7 @@ using Header = std::pair<std::string_view, std::string_view>;
 //   kReject          kafka_record_too_large
 //   kGap             kafka_offset_out_of_range
 //   kRetry           kafka_fenced: another client took our transactional id or group membership
+//   kRetry           kafka_commit_undecided: whether the transaction is stored is not known
 //   kRetry           kafka_client_failed: fatal to this handle; make a new one
 // The code of an error is never decided outside of errors.cc.
 

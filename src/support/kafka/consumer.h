@@ -23,8 +23,8 @@ namespace tailwater::kafka {
 struct ConsumerOptions {
   ClientOptions client;
   bool read_committed = true;
-  size_t queue_bytes = 4 << 20;   // fetched ahead, over all partitions
-  size_t fetch_bytes = 1 << 20;   // of one partition at once
+  size_t queue_bytes = 4 << 20;               // fetched ahead, over all partitions
+  size_t fetch_bytes = 1 << 20;               // of one partition at once
   std::chrono::milliseconds fetch_wait{500};  // how long a broker holds a fetch that finds nothing
 };
 

@@ -14,6 +14,8 @@
 
 #include "support/kafka/client.h"
 
+struct rd_kafka_consumer_group_metadata_s;
+
 namespace tailwater::kafka {
 
 struct GroupMemberOptions {
@@ -55,9 +57,12 @@ class GroupMember {
   // Of the whole group; partitions without a commit are absent.
   Result<std::map<int32_t, CommittedOffset>> Committed(const std::vector<int32_t>& partitions,
                                                        std::chrono::milliseconds timeout);
+  const std::string& topic() const;
 
  private:
   friend class Producer;
+  // Who we are to the group, for Producer::SendOffsets(), which destroys it; null: not a member.
+  rd_kafka_consumer_group_metadata_s* Metadata() const;
   class Impl;
   explicit GroupMember(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

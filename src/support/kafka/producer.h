@@ -1,9 +1,13 @@
 // A transactional producer: what it was given becomes visible whole, or not at all.
 //
-// Always idempotent, acks=all, one delivery callback, no automatic topics. One transaction at a
-// time. After kRetry "kafka_transaction_aborted" call Abort() and do the work again; after
-// "kafka_client_failed" or "kafka_fenced" drop the producer: what was in flight is undecided, read
-// back what is stored. Threads: one at a time; polling runs on a thread of librdkafka's own.
+// Always idempotent, acks=all, no automatic topics. One transaction at a time. Threads: one at a
+// time; delivery reports come on a thread of librdkafka's own.
+//
+// After an error between Begin() and Commit() call Abort() and do the work again. Of a failed
+// Commit(), "kafka_commit_undecided" and "kafka_fenced" say nothing about what is stored; with
+// every other error nothing of the transaction is. Drop the producer after "kafka_fenced",
+// "kafka_client_failed", "kafka_commit_undecided" and after a failed Abort(), and read back what is
+// stored.
 #pragma once
 
 #include <chrono>
@@ -21,6 +25,7 @@
 namespace tailwater::kafka {
 
 class GroupMember;
+struct CommittedOffset;
 
 struct ProducerOptions {
   ClientOptions client;
@@ -29,8 +34,9 @@ struct ProducerOptions {
   // A transaction that nobody ends is aborted by the broker after so long; committed readers wait.
   std::chrono::milliseconds transaction_timeout{10'000};
   std::chrono::milliseconds linger{2};
-  size_t queue_bytes = 32 << 20;       // handed over and not yet delivered; Send() waits beyond it
-  size_t max_record_bytes = 1 << 20;   // the topic's max.message.bytes
+  size_t queue_bytes = 32 << 20;      // handed over and not yet delivered; Send() waits beyond it
+  size_t max_record_bytes = 1 << 20;  // key and value; the topic's max.message.bytes has to take
+                                      // the headers as well
 };
 
 struct OutgoingRecord {
@@ -45,12 +51,13 @@ class Producer {
  public:
   // Connects in the background; nothing is fenced yet. kNeedsOperator "kafka_settings_invalid".
   static Result<std::unique_ptr<Producer>> Create(ProducerOptions options);
-  ~Producer();  // drops what is not committed
+  // Drops what is not committed: an open transaction is aborted, if the cluster answers at once.
+  ~Producer();
   Producer(const Producer&) = delete;
   Producer& operator=(const Producer&) = delete;
 
   // Fences every earlier producer of the same transactional id and ends what it left open; waits
-  // for the cluster until `stop`.
+  // for the cluster until `stop` (kCancelled) or the timeout.
   Status Init(std::stop_token stop, std::chrono::milliseconds timeout);
   // Learns the topic's leaders now instead of in the first transaction, which would wait a second
   // for them. kNeedsOperator "kafka_topic_missing".
@@ -58,14 +65,13 @@ class Producer {
 
   Status Begin();
   // Keys and headers are copied, values are not: they stay where they are until Flush(), Commit()
-  // or Abort() has returned. Waits while the queue is full. An error of an earlier record may come
-  // here.
+  // or Abort() has returned kOk, or the producer is gone. Waits while the queue is full. An error
+  // of an earlier record may come here. kReject "kafka_record_too_large".
   Status Send(const std::string& topic, const OutgoingRecord& record);
   // Until everything sent is stored; the transaction stays open.
   Status Flush();
   // The group's offsets become part of the transaction; fenced by the member's generation.
-  Status SendOffsets(const GroupMember& member, const std::map<int32_t, int64_t>& offsets,
-                     const std::string& metadata);
+  Status SendOffsets(const GroupMember& member, const std::map<int32_t, CommittedOffset>& offsets);
   Status Commit();
   // kOk also where nothing was open.
   Status Abort();
