@@ -191,7 +191,11 @@ constexpr double kHangingCallSeconds = 60;
 bool Works(CapturePhase phase) {
   return phase == CapturePhase::kRunning || phase == CapturePhase::kStandby;
 }
-bool Works(SinkState state) { return state == SinkState::kRunning || state == SinkState::kStandby; }
+// A person paused it: nothing to be repaired.
+bool Works(SinkState state) {
+  return state == SinkState::kRunning || state == SinkState::kStandby ||
+         state == SinkState::kPaused;
+}
 
 }  // namespace
 

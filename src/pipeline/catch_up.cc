@@ -46,6 +46,9 @@ Status CheckSink(const SinkStatus& sink) {
   const std::string who = "sink " + sink.sink;
   if (sink.state == SinkState::kWaitingOperator)
     return Ended(Disposition::kNeedsOperator, who, sink.code, sink.message);
+  if (sink.state == SinkState::kPaused)
+    return Ended(Disposition::kNeedsOperator, who, "sink_paused",
+                 "a person paused it; see `tailwater sinks resume`");
   if (sink.state == SinkState::kHalted)
     return Ended(sink.disposition.value_or(Disposition::kFatal), who, sink.code, sink.message);
   return {};

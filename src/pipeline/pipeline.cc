@@ -72,6 +72,7 @@ Pipeline::Pipeline(PipelineConfig config, PipelineOptions options, std::unique_p
       SinkContext context{config_.name, sink.name, sink.rules.tables,
                           Logger(config_.name + "." + sink.name), scope, sources};
       SinkRunnerOptions options = options_.sinks;
+      options.keyless_tables = [this, &sink] { return KeylessTables(sink); };
       if (NeedsTables(sink)) options.preflight = [this, &sink] { return CheckSinkRules(sink); };
       sinks_.push_back(std::make_unique<SinkRunner>(
           config_.name, sink.name, *topic_,
@@ -154,6 +155,26 @@ Status Pipeline::CheckSinkRules(const SinkConfig& sink) {
     logger_.Warn("a sink's rules", {{"sink", sink.name}, {"finding", warning}});
   }
   return {};
+}
+
+Result<std::vector<std::string>> Pipeline::KeylessTables(const SinkConfig& sink) {
+  const DescribedTables described = tables_.Describe();
+  std::vector<std::string> keyless;
+  for (const SourceConfig& source : config_.sources) {
+    const auto tables = described.find(source.name);
+    if (tables == described.end()) {
+      return Error{Disposition::kRetry, "tables_unknown",
+                   fmt::format("the server of source '{}' does not say now which of its tables have "
+                               "keys; nothing was done, try again when it answers",
+                               source.name)};
+    }
+    for (const TableDescription& table : tables->second) {
+      if (!table.schema->keyless() || !sink.rules.tables.Selects(source.name, table.schema->table()))
+        continue;
+      keyless.push_back(source.name + ":" + table.schema->table());
+    }
+  }
+  return keyless;
 }
 
 void Pipeline::Start() {

@@ -72,6 +72,9 @@ class Pipeline {
   // before it makes the sink. kNeedsOperator "sink_rules_do_not_fit" with all that is wrong. OK
   // where the servers cannot be asked: then the first change of a table tells.
   Status CheckSinkRules(const SinkConfig& sink);
+  // "source:table" of those that the sink takes and that have no key. kRetry "tables_unknown": a
+  // server does not answer.
+  Result<std::vector<std::string>> KeylessTables(const SinkConfig& sink);
 
  private:
   void Announce();

@@ -35,9 +35,8 @@ SinkRunner::StepResult SinkLoop::Step(Milliseconds timeout) {
   wakeup_.Arm();  // what happens from here on ends the wait of this step
   if (stop_.stop_requested()) return StepResult::kStopped;
   try {
-    mailbox_.Serve([this](SinkMailbox::Kind kind, const DeadLetterFilter& filter) {
-      return Execute(kind, filter);
-    });
+    mailbox_.Serve();
+    if (halted_) return StepResult::kHalted;
     if (not_before_) {
       const auto left = std::chrono::ceil<Milliseconds>(*not_before_ - clock_.Now());
       if (left > 0ms) {
@@ -62,8 +61,9 @@ SinkRunner::StepResult SinkLoop::Step(Milliseconds timeout) {
 }
 
 Result<SinkRunner::StepResult> SinkLoop::Advance(Milliseconds timeout) {
-  TW_TRY(Prepare());
+  TW_TRY(TakeLease());
   TW_ASSIGN_OR_RETURN(const bool mine, Assign(timeout));
+  if (paused_) return StandPaused(timeout);
   if (!mine) {
     reporter_.Enter(SinkState::kStandby, "no partition is assigned to this process");
     return StepResult::kWaiting;
@@ -97,46 +97,7 @@ Result<SinkRunner::StepResult> SinkLoop::AdvanceBatch(Milliseconds timeout) {
   return marker_waits_ || !lanes_.empty() ? StepResult::kWaiting : StepResult::kIdle;
 }
 
-Result<uint64_t> SinkLoop::Execute(SinkMailbox::Kind kind, const DeadLetterFilter& filter) {
-  const auto busy = [](std::string message) {
-    return Error{Disposition::kRetry, "sink_busy", std::move(message)};
-  };
-  if (subscription_ == nullptr) {
-    return busy("the sink has not got its lease or its topic yet; nothing was done, try again");
-  }
-  uint64_t generation = generation_;
-  if (assigned_) {
-    // What is on its way to the store goes there first.
-    TW_TRY(Commit(true));
-    if (!assigned_) {
-      return busy("the sink's partitions went to another process; nothing was done, ask it there");
-    }
-  } else {
-    TW_ASSIGN_OR_RETURN(const Subscription::Assignment assignment, subscription_->Poll(0ms));
-    if (assignment.partitions.empty()) {
-      return busy("no partition of the sink is assigned to this process; ask the one that has it");
-    }
-    generation = assignment.generation;
-  }
-  uint64_t count = 0;
-  std::vector<std::string> keys;
-  if (kind == SinkMailbox::Kind::kRequeue) {
-    TW_ASSIGN_OR_RETURN(keys, subscription_->Requeue(generation, filter));
-    count = keys.size();
-  } else {
-    TW_ASSIGN_OR_RETURN(count, subscription_->DropDeadLetters(generation, filter));
-  }
-  // A failure here is no failure of what was asked: what is stored is read again with the next
-  // step.
-  if (!office_.Load(*subscription_)) office_.Invalidate();
-  office_.Hurry(keys);
-  // There may be room for what waits for it.
-  lanes_.HurryAtLimit();
-  if (probing_) not_before_.reset();
-  return count;
-}
-
-Status SinkLoop::Prepare() {
+Status SinkLoop::TakeLease() {
   if (subscription_ == nullptr) {
     TW_ASSIGN_OR_RETURN(
         subscription_,
@@ -149,28 +110,29 @@ Status SinkLoop::Prepare() {
     TW_ASSIGN_OR_RETURN(reader_, topic_.OpenReader());
     reporter_.OpenedReader(reader_);
   }
-  if (!opened_) {
-    if (!preflown_ && options_.preflight) TW_TRY(options_.preflight());
-    preflown_ = true;
-    if (sink_ == nullptr) {
-      TW_ASSIGN_OR_RETURN(sink_, create_());
-    }
-    TW_TRY(reporter_.InCall([&] { return sink_->Open(); }));
-    opened_ = true;
-    transaction_ = sink_->transactional();
-    concurrent_ = sink_->concurrent();
-    if (concurrent_ != nullptr) concurrent_->OnProgress([this] { wakeup_.Wake(); });
-    selection_.set_takes_events(sink_->wants_truncate_events());
+  return {};
+}
+
+Status SinkLoop::OpenSink() {
+  if (opened_) return {};
+  if (!preflown_ && options_.preflight) TW_TRY(options_.preflight());
+  preflown_ = true;
+  if (sink_ == nullptr) {
+    TW_ASSIGN_OR_RETURN(sink_, create_());
   }
+  TW_TRY(reporter_.InCall([&] { return sink_->Open(); }));
+  opened_ = true;
+  transaction_ = sink_->transactional();
+  concurrent_ = sink_->concurrent();
+  if (concurrent_ != nullptr) concurrent_->OnProgress([this] { wakeup_.Wake(); });
+  selection_.set_takes_events(sink_->wants_truncate_events());
   return {};
 }
 
 Result<bool> SinkLoop::Assign(Milliseconds timeout) {
-  const bool waiting = !assigned_ || windows_.empty();
+  const bool nothing = assigned_ && windows_.empty() && !paused_;
   TW_ASSIGN_OR_RETURN(const Subscription::Assignment assignment,
-                      subscription_->Poll(waiting && !assigned_ ? 0ms
-                                          : waiting             ? timeout
-                                                                : 0ms));
+                      subscription_->Poll(nothing ? timeout : 0ms));
   if (!assigned_ || assignment.generation != generation_) {
     DropAssignment();
     TW_TRY(LoadOffsets(assignment));
@@ -179,9 +141,21 @@ Result<bool> SinkLoop::Assign(Milliseconds timeout) {
 }
 
 Status SinkLoop::LoadOffsets(const Subscription::Assignment& assignment) {
-  TW_TRY(office_.Load(*subscription_));
   TW_ASSIGN_OR_RETURN(Subscription::Stored stored, subscription_->Load());
+  if (assignment.partitions.empty() || stored.paused) {
+    // Nothing to write for: the target is not even looked for.
+    if (transaction_ != nullptr) TW_TRY(transaction_->Assigned(assignment.partitions));
+    TW_TRY(office_.Load(*subscription_));
+    paused_ = stored.paused && !assignment.partitions.empty();
+    generation_ = assignment.generation;
+    assigned_ = true;
+    if (paused_) reporter_.Assigned(stored.log_id, stored.offsets);
+    return {};
+  }
+  TW_TRY(OpenSink());
+  TW_TRY(office_.Load(*subscription_));
   if (transaction_ != nullptr) {
+    TW_TRY(transaction_->Assigned(assignment.partitions));
     TW_ASSIGN_OR_RETURN(TransactionalSink::Stored held, transaction_->StoredOffsets());
     stored.log_id = std::move(held.log_id);
     stored.offsets = std::move(held.offsets);
@@ -230,6 +204,7 @@ Status SinkLoop::LoadOffsets(const Subscription::Assignment& assignment) {
   }
   for (const auto& [partition, offset] : all) windows_.try_emplace(partition, partition, offset);
   rewound_from_ = std::move(stored.rewound_from);
+  paused_ = false;
   generation_ = assignment.generation;
   assigned_ = true;
   frontiers_.Assign(assignment.partitions);
@@ -291,7 +266,7 @@ void SinkLoop::Rollback() {
 void SinkLoop::DropAssignment() {
   Rollback();
   CancelFlights();
-  assigned_ = false;
+  assigned_ = paused_ = false;
   commit_failed_ = false;
   settled_ = false;
   probing_ = false;

@@ -8,7 +8,8 @@
 // sink_loop.cc takes and gives these and turns failures into states; sink_loop_read.cc fills the
 // windows; sink_loop_batch.cc writes batches, sink_loop_concurrent.cc keeps many changes in flight;
 // sink_loop_verdicts.cc says what becomes of a record; sink_loop_replay.cc tries stored records
-// again; sink_loop_commit.cc stores what was decided.
+// again; sink_loop_commit.cc stores what was decided; sink_loop_requests.cc does what other threads
+// asked for.
 #pragma once
 
 #include <chrono>
@@ -49,6 +50,13 @@ class SinkLoop {
   const SinkReporter& reporter() const { return reporter_; }
   SinkMailbox& mailbox() { return mailbox_; }
 
+  // --- sink_loop_requests.cc: jobs of the mailbox, as SinkRunner's calls of these names ---
+  Result<uint64_t> Requeue(const DeadLetterFilter& filter);
+  Result<uint64_t> Drop(const DeadLetterFilter& filter);
+  Result<bool> Pause();
+  Result<bool> Resume();
+  Result<RewindPlan> Rewind(const RewindTarget& to, bool dry_run);
+
  private:
   using StepResult = SinkRunner::StepResult;
   using Milliseconds = std::chrono::milliseconds;
@@ -61,15 +69,14 @@ class SinkLoop {
   // --- sink_loop.cc ---
   Result<StepResult> Advance(Milliseconds timeout);
   Result<StepResult> AdvanceBatch(Milliseconds timeout);
-  // Lease, reader, sink: each taken once.
-  Status Prepare();
+  // Lease and reader, then the sink once it has partitions to write for: each taken once.
+  Status TakeLease();
+  Status OpenSink();
   // False: no partition is ours.
   Result<bool> Assign(Milliseconds timeout);
   Status LoadOffsets(const Subscription::Assignment& assignment);
   Result<int64_t> ResolveStart(int32_t partition, const PartitionRange& range);
   Status CheckRange(int32_t partition, int64_t offset, const PartitionRange& range);
-  // A request from another thread about stored records.
-  Result<uint64_t> Execute(SinkMailbox::Kind kind, const DeadLetterFilter& filter);
   void Rollback();
   void DropAssignment();
   void LostAssignment(std::string_view reason);
@@ -121,7 +128,7 @@ class SinkLoop {
   Result<bool> TakeVerdicts();
   void JudgeLive(Lane& lane, const Verdict& verdict);
   // The target takes nothing at the moment.
-  void Pause(const Verdict& verdict, const std::string& id);
+  void PauseTarget(const Verdict& verdict, const std::string& id);
   Status CommitWhenDue();
   void CancelFlights();
 
@@ -155,6 +162,22 @@ class SinkLoop {
   // False: the whole transaction has to come again.
   Result<bool> CommitStored(const StoredBatch& batch, std::span<const Verdict> verdicts);
 
+  // --- sink_loop_requests.cc ---
+  // The partitions that are ours, once what was decided about them is stored. kRetry "sink_busy":
+  // none are, or not now.
+  Result<Subscription::Assignment> Settled();
+  Status SetPaused(bool paused);
+  // What is stored was changed by a request.
+  void StoredChanged(const std::vector<std::string>& keys);
+  // Lets what is in flight come back and stores it, then waits.
+  Result<StepResult> StandPaused(Milliseconds timeout);
+  // Where each of our partitions stands, by whoever keeps the offsets.
+  Result<Subscription::Stored> StoredPlace(const Subscription::Assignment& assignment);
+  Result<RewindPlan> PlanRewind(const RewindTarget& to, const Subscription::Assignment& assignment,
+                                const Subscription::Stored& stored);
+  Status RefuseKeylessTables();
+  Status MoveBack(uint64_t generation, const Subscription::Stored& stored, const RewindPlan& plan);
+
   // --- sink_loop_commit.cc ---
   // Dead letters first, then the offsets. Not forced: offsets that only passed records of others
   // wait for idle_commit_interval.
@@ -186,6 +209,7 @@ class SinkLoop {
   ConcurrentSink* concurrent_ = nullptr;      // of *sink_; null if it is not concurrent
 
   bool assigned_ = false;
+  bool paused_ = false;  // as stored when the assignment was taken; no window is open then
   uint64_t generation_ = 0;
   std::map<int32_t, PartitionWindow> windows_;
   KeyLanes lanes_;

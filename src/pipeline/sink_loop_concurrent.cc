@@ -196,7 +196,7 @@ Result<bool> SinkLoop::TakeVerdicts() {
     }
     if (key == nullptr) continue;  // swept
     if (verdict.whole_target) {
-      Pause(verdict, key->loaded.empty() ? std::string() : key->loaded.front().id);
+      PauseTarget(verdict, key->loaded.empty() ? std::string() : key->loaded.front().id);
       office_.PutBack(*key, clock_.Now());
     } else {
       if (verdict.kind == Verdict::Kind::kRetry) reporter_.Retried(verdict.code);
@@ -227,7 +227,7 @@ void SinkLoop::JudgeLive(Lane& lane, const Verdict& verdict) {
         PutOff(place, verdict);
         break;
       }
-      Pause(verdict, Id(change));
+      PauseTarget(verdict, Id(change));
       FinishLane(lane);  // behind all others
       break;
     case Verdict::Kind::kRejected: {
@@ -247,7 +247,7 @@ void SinkLoop::JudgeLive(Lane& lane, const Verdict& verdict) {
   }
 }
 
-void SinkLoop::Pause(const Verdict& verdict, const std::string& id) {
+void SinkLoop::PauseTarget(const Verdict& verdict, const std::string& id) {
   pause_.Down();
   reporter_.Retried(verdict.code);
   const Disposition disposition =

@@ -1,13 +1,11 @@
 #include "pipeline/sink_mailbox.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace tailwater {
 
-Result<uint64_t> SinkMailbox::Post(Kind kind, const DeadLetterFilter& filter,
-                                   std::chrono::milliseconds timeout) {
-  const auto request = std::make_shared<Request>(Request{kind, filter, false, {}});
+Status SinkMailbox::Post(std::function<void()> job, std::chrono::milliseconds timeout) {
+  const auto request = std::make_shared<Request>(Request{std::move(job), false, {}});
   {
     MutexLock lock(mutex_);
     if (closed_) return *closed_;
@@ -16,7 +14,7 @@ Result<uint64_t> SinkMailbox::Post(Kind kind, const DeadLetterFilter& filter,
   wake_();
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   MutexLock lock(mutex_);
-  while (!request->answer) {
+  while (!request->end) {
     if (request->taken) {
       changed_.Wait(mutex_);
     } else if (std::chrono::steady_clock::now() < deadline) {
@@ -28,10 +26,10 @@ Result<uint64_t> SinkMailbox::Post(Kind kind, const DeadLetterFilter& filter,
                    "to it in time; nothing was done, try again"};
     }
   }
-  return *std::move(request->answer);
+  return *std::move(request->end);
 }
 
-void SinkMailbox::Serve(const Execute& execute) {
+void SinkMailbox::Serve() {
   for (;;) {
     std::shared_ptr<Request> request;
     {
@@ -41,15 +39,16 @@ void SinkMailbox::Serve(const Execute& execute) {
       requests_.pop_front();
       request->taken = true;
     }
-    const auto tell = [&](Result<uint64_t> answer) {
+    const auto end = [&](Status status) {
       MutexLock lock(mutex_);
-      request->answer = std::move(answer);
+      request->end = std::move(status);
       changed_.NotifyAll();
     };
     try {
-      tell(execute(request->kind, request->filter));
+      request->job();
+      end({});
     } catch (...) {
-      tell(Error{Disposition::kFatal, "sink_exception", "the sink's thread threw meanwhile"});
+      end(Error{Disposition::kFatal, "sink_exception", "the sink's thread threw meanwhile"});
       throw;
     }
   }
@@ -58,7 +57,7 @@ void SinkMailbox::Serve(const Execute& execute) {
 void SinkMailbox::Close(Error error) {
   MutexLock lock(mutex_);
   closed_ = std::move(error);
-  for (const auto& request : requests_) request->answer = *closed_;
+  for (const auto& request : requests_) request->end = Status(*closed_);
   requests_.clear();
   changed_.NotifyAll();
 }

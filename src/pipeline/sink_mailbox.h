@@ -1,47 +1,47 @@
 // What other threads ask of a sink's thread, and its answers.
 //
-// Post() hands a request over and waits; the sink's thread takes it within its next step. A request
-// that nobody took in time is withdrawn: nothing of it was done. One that was taken is waited for.
+// Ask() hands a job over and waits; the sink's thread runs it within its next step. A job that
+// nobody took in time is withdrawn: nothing of it was done. One that was taken is waited for.
 #pragma once
 
 #include <chrono>
-#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
+#include <utility>
 
 #include "tailwater/result.h"
-#include "topic/topic.h"
 #include "util/mutex.h"
 
 namespace tailwater {
 
 class SinkMailbox {
  public:
-  enum class Kind : uint8_t { kRequeue, kDrop };
-
   // `wake` ends the wait of the sink's thread.
   explicit SinkMailbox(std::function<void()> wake) : wake_(std::move(wake)) {}
 
-  // Any thread.
-  Result<uint64_t> Post(Kind kind, const DeadLetterFilter& filter,
-                        std::chrono::milliseconds timeout) TW_EXCLUDES(mutex_);
+  // Any thread. `job` runs on the sink's, without a lock.
+  template <class T>
+  Result<T> Ask(std::function<Result<T>()> job, std::chrono::milliseconds timeout) {
+    std::optional<Result<T>> answer;
+    Status taken = Post([&answer, &job] { answer.emplace(job()); }, timeout);
+    if (!taken) return std::move(taken).error();
+    return *std::move(answer);
+  }
 
-  // The sink's thread: answers what has come. `execute` runs without the lock.
-  using Execute = std::function<Result<uint64_t>(Kind, const DeadLetterFilter&)>;
-  void Serve(const Execute& execute) TW_EXCLUDES(mutex_);
+  // The sink's thread: runs what has come.
+  void Serve() TW_EXCLUDES(mutex_);
   // No thread serves it any more: what has come and what will come is answered with this.
   void Close(Error error) TW_EXCLUDES(mutex_);
 
  private:
   struct Request {
-    Kind kind;
-    DeadLetterFilter filter;
+    std::function<void()> job;  // refers to its poster's stack: not run once he is gone
     bool taken = false;
-    std::optional<Result<uint64_t>> answer;
+    std::optional<Status> end;  // OK: it ran
   };
+  Status Post(std::function<void()> job, std::chrono::milliseconds timeout) TW_EXCLUDES(mutex_);
 
   const std::function<void()> wake_;
   Mutex mutex_;

@@ -6,9 +6,9 @@
 namespace tailwater {
 namespace {
 
-constexpr SinkState kAllStates[] = {SinkState::kStopped,         SinkState::kStandby,
-                                    SinkState::kRunning,         SinkState::kRetrying,
-                                    SinkState::kWaitingOperator, SinkState::kHalted};
+constexpr SinkState kAllStates[] = {
+    SinkState::kStopped,         SinkState::kStandby, SinkState::kRunning, SinkState::kRetrying,
+    SinkState::kWaitingOperator, SinkState::kPaused,  SinkState::kHalted};
 
 }  // namespace
 
@@ -24,6 +24,8 @@ std::string_view SinkStateName(SinkState state) {
       return "retrying";
     case SinkState::kWaitingOperator:
       return "waiting_operator";
+    case SinkState::kPaused:
+      return "paused";
     case SinkState::kHalted:
       return "halted";
   }

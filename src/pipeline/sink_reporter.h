@@ -92,7 +92,7 @@ class SinkReporter {
     uint64_t unlogged = 0;
   };
   static constexpr size_t kOperations = 10;
-  static constexpr size_t kStates = 6;
+  static constexpr size_t kStates = 7;
   Counter& CounterBy(std::map<std::string_view, Counter*>& counters, const char* name,
                      const char* help, const char* label, std::string_view value);
 

@@ -58,12 +58,25 @@ void SinkRunner::Stop() {
 
 Result<uint64_t> SinkRunner::RequeueDeadLetters(const DeadLetterFilter& filter,
                                                 std::chrono::milliseconds timeout) {
-  return loop_->mailbox().Post(SinkMailbox::Kind::kRequeue, filter, timeout);
+  return loop_->mailbox().Ask<uint64_t>([&] { return loop_->Requeue(filter); }, timeout);
 }
 
 Result<uint64_t> SinkRunner::DropDeadLetters(const DeadLetterFilter& filter,
                                              std::chrono::milliseconds timeout) {
-  return loop_->mailbox().Post(SinkMailbox::Kind::kDrop, filter, timeout);
+  return loop_->mailbox().Ask<uint64_t>([&] { return loop_->Drop(filter); }, timeout);
+}
+
+Result<bool> SinkRunner::Pause(std::chrono::milliseconds timeout) {
+  return loop_->mailbox().Ask<bool>([&] { return loop_->Pause(); }, timeout);
+}
+
+Result<bool> SinkRunner::Resume(std::chrono::milliseconds timeout) {
+  return loop_->mailbox().Ask<bool>([&] { return loop_->Resume(); }, timeout);
+}
+
+Result<RewindPlan> SinkRunner::Rewind(const RewindTarget& to, bool dry_run,
+                                      std::chrono::milliseconds timeout) {
+  return loop_->mailbox().Ask<RewindPlan>([&] { return loop_->Rewind(to, dry_run); }, timeout);
 }
 
 SinkStatus SinkRunner::Status() const { return loop_->reporter().Status(); }

@@ -52,6 +52,9 @@ struct SinkRunnerOptions {
   // Parked keys: how soon, and at most how rarely, the oldest record of each is tried again.
   BackoffOptions parked_backoff{std::chrono::milliseconds(5'000),
                                 std::chrono::milliseconds(300'000)};
+  // Tables without a key that the sink takes; asked before a transactional sink is rewound. Empty:
+  // there are none.
+  std::function<Result<std::vector<std::string>>()> keyless_tables;
   // Asked before the sink is made, with backoff until it agrees: whether conditions and mappings
   // fit the tables as the source's server describes them. May be empty.
   std::function<Status()> preflight;
@@ -59,6 +62,31 @@ struct SinkRunnerOptions {
   // Replaced by tests; null and empty mean the system's.
   const Clock* clock = nullptr;
   RandomSource random;
+};
+
+// Where to go back to.
+struct RewindTarget {
+  enum class Kind : uint8_t {
+    kBeginning,  // the oldest records that the topic still holds
+    kTime,       // the first record published at or after time_micros
+    kOffsets,    // these offsets; a partition that is not named stays where it is
+  };
+  Kind kind = Kind::kBeginning;
+  int64_t time_micros = 0;
+  Offsets offsets;
+};
+
+// What a rewind does, or did.
+struct RewindPlan {
+  struct Move {
+    int64_t from = 0;
+    int64_t to = 0;
+    bool operator==(const Move&) const = default;
+  };
+  std::map<int32_t, Move> moves;  // the partitions that move back; none: all stand there already
+  uint64_t records = 0;           // are read again; less where offsets have holes
+  bool replays_skipped =
+      false;  // the sink takes no replays (`replay:`), so none reaches its target
 };
 
 class SinkRunner {
@@ -100,6 +128,18 @@ class SinkRunner {
   // Deletes what matches for ever; answers how many records that were.
   Result<uint64_t> DropDeadLetters(const DeadLetterFilter& filter,
                                    std::chrono::milliseconds timeout);
+  // By a person, by any thread, as the calls above. Durable: a paused sink stays so over restarts,
+  // until it is resumed. It commits what is final, lets what is in flight come back, keeps its
+  // lease and reads nothing. True: it was not so before.
+  Result<bool> Pause(std::chrono::milliseconds timeout);
+  Result<bool> Resume(std::chrono::milliseconds timeout);
+  // Moves the sink back, in one commit; what is in flight is given up and comes again. Records
+  // below the old place are replays from then on; stored dead and parked records that come again
+  // are dropped. A paused sink stays paused. `dry_run`: only says what it would do. kReject
+  // "rewind_refused": it would lose changes, or go to where the topic holds nothing;
+  // "rewind_keyless": a transactional sink holds tables without keys.
+  Result<RewindPlan> Rewind(const RewindTarget& to, bool dry_run,
+                            std::chrono::milliseconds timeout);
   // Sets the gauges (lag, state) from Status(). Call it before every scrape.
   void PublishMetrics();
 

@@ -18,10 +18,12 @@ enum class SinkState : uint8_t {
   kRunning,          // delivering, or idle at the end of the topic
   kRetrying,         // the target, the topic or some keys fail; tries again by itself
   kWaitingOperator,  // the target, or a refused record, needs a person; probes slowly and goes on
+  kPaused,           // by a person, until a person resumes it; reads nothing, keeps its place
   kHalted,           // a gap or a broken contract; goes on after a restart only
 };
 
-// "stopped", "standby", "running", "retrying", "waiting_operator", "halted": the `state` label.
+// "stopped", "standby", "running", "retrying", "waiting_operator", "paused", "halted": the
+// `state` label.
 std::string_view SinkStateName(SinkState state);
 
 // The last frontier record of a source that every partition of the sink has passed: all of the

@@ -47,6 +47,75 @@ TEST_P(TopicConformance, ForgetsOffsetsOfAnotherLog) {
   EXPECT_TRUE(stored->rewound_from.empty());
 }
 
+TEST_P(TopicConformance, StaysPausedUntilItIsResumed) {
+  {
+    auto subscription = Subscribe("search");
+    EXPECT_FALSE(subscription->Load()->paused);
+    const auto generation = Assigned(*subscription).generation;
+    ASSERT_OK(subscription->Commit(generation, At(5)));
+    Subscription::Update pause;
+    pause.paused = true;
+    ASSERT_OK(subscription->Commit(generation, pause));
+    ASSERT_OK(subscription->Commit(generation, At(6)));
+  }
+  auto subscription = Subscribe("search");
+  auto stored = subscription->Load();
+  ASSERT_OK(stored);
+  EXPECT_TRUE(stored->paused);
+  EXPECT_EQ(stored->log_id, "log");
+  EXPECT_EQ(stored->offsets, (Offsets{{0, 6}}));
+  EXPECT_TRUE(world_->Open()->PeekOffsets("search")->paused);
+  Subscription::Update resume;
+  resume.paused = false;
+  ASSERT_OK(subscription->Commit(Assigned(*subscription).generation, resume));
+  stored = subscription->Load();
+  ASSERT_OK(stored);
+  EXPECT_FALSE(stored->paused);
+  EXPECT_EQ(stored->offsets, (Offsets{{0, 6}}));
+}
+
+TEST_P(TopicConformance, IsPausedBeforeAnythingIsCommitted) {
+  auto subscription = Subscribe("search");
+  const auto generation = Assigned(*subscription).generation;
+  Subscription::Update pause;
+  pause.paused = true;
+  ASSERT_OK(subscription->Commit(generation, pause));
+  auto stored = subscription->Load();
+  ASSERT_OK(stored);
+  EXPECT_TRUE(stored->paused);
+  EXPECT_EQ(stored->log_id, "") << "the start is still to be resolved";
+  EXPECT_TRUE(stored->offsets.empty());
+  ASSERT_OK(subscription->Commit(generation, At(2)));
+  stored = subscription->Load();
+  ASSERT_OK(stored);
+  EXPECT_TRUE(stored->paused);
+  EXPECT_EQ(stored->offsets, (Offsets{{0, 2}}));
+}
+
+TEST_P(TopicConformance, ARewindDropsTheDeadLettersThatComeAgain) {
+  auto subscription = Subscribe("search");
+  const auto generation = Assigned(*subscription).generation;
+  Subscription::Update update = At(10);
+  update.add = {Letter(2, "rejected", "a"), Letter(3, "rejected", "b"), Letter(4, "later", "c"),
+                Letter(9, std::string(kBaseMissing), "d")};
+  update.add[2].state = DeadLetter::State::kParked;
+  update.add[2].blocks_key = true;
+  ASSERT_OK(subscription->Commit(generation, update));
+  Subscription::Update rewind = At(3);
+  rewind.rewound_from[0] = 10;
+  rewind.rewind = true;
+  ASSERT_OK(subscription->Commit(generation, rewind));
+  const auto stored = subscription->Load();
+  ASSERT_OK(stored);
+  EXPECT_EQ(stored->offsets, (Offsets{{0, 3}}));
+  EXPECT_EQ(stored->rewound_from, (Offsets{{0, 10}}));
+  const auto counts = subscription->CountDeadLetters();
+  ASSERT_OK(counts);
+  EXPECT_EQ(counts->by_code, (std::map<std::string, uint64_t>{{"rejected", 1}}));
+  EXPECT_EQ(counts->parked, 0u);
+  EXPECT_TRUE(subscription->BlockedKeys(10)->empty());
+}
+
 TEST_P(TopicConformance, RefusesACommitOfAGenerationThatIsOver) {
   auto subscription = Subscribe("search");
   const auto generation = Assigned(*subscription).generation;

@@ -192,7 +192,7 @@ TEST_F(ConcurrentSinkRunnerTest, ADroppedRecordDoesNotComeBackByTheAnswerThatIsU
   EXPECT_THAT(flights_.Flying(), ElementsAre(slow)) << "from the store";
   DeadLetterFilter parked;
   parked.state = DeadLetter::State::kParked;
-  EXPECT_EQ(Ask(*runner, false, parked).value(), 1u);
+  EXPECT_EQ(Ask(*runner, [&] { return runner->DropDeadLetters(parked, 1min); }).value(), 1u);
   const int64_t next = Update(1);
   Settle(*runner);
   EXPECT_THAT(flights_.Flying(), ElementsAre(slow)) << "one at a time, still";

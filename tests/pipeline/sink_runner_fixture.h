@@ -78,18 +78,29 @@ class SinkRunnerTest : public ::testing::Test {
     ScriptedConcurrentSink::Finish(target_, flights_, version, std::move(verdict));
   }
   // What another thread asks for while this one steps.
-  Result<uint64_t> Ask(SinkRunner& runner, bool requeue, DeadLetterFilter filter = {}) {
-    auto answer = std::async(std::launch::async, [&] {
-      return requeue ? runner.RequeueDeadLetters(filter, std::chrono::minutes(1))
-                     : runner.DropDeadLetters(filter, std::chrono::minutes(1));
-    });
+  template <class F>
+  auto Ask(SinkRunner& runner, F request) {
+    auto answer = std::async(std::launch::async, request);
     while (answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
       runner.Step(std::chrono::milliseconds(0));
     }
     return answer.get();
   }
-  Result<uint64_t> Requeue(SinkRunner& runner) { return Ask(runner, true); }
-  Result<uint64_t> Drop(SinkRunner& runner) { return Ask(runner, false); }
+  Result<uint64_t> Requeue(SinkRunner& runner) {
+    return Ask(runner, [&] { return runner.RequeueDeadLetters({}, std::chrono::minutes(1)); });
+  }
+  Result<uint64_t> Drop(SinkRunner& runner) {
+    return Ask(runner, [&] { return runner.DropDeadLetters({}, std::chrono::minutes(1)); });
+  }
+  Result<bool> Pause(SinkRunner& runner) {
+    return Ask(runner, [&] { return runner.Pause(std::chrono::minutes(1)); });
+  }
+  Result<bool> Resume(SinkRunner& runner) {
+    return Ask(runner, [&] { return runner.Resume(std::chrono::minutes(1)); });
+  }
+  Result<RewindPlan> Rewind(SinkRunner& runner, RewindTarget to = {}, bool dry_run = false) {
+    return Ask(runner, [&] { return runner.Rewind(to, dry_run, std::chrono::minutes(1)); });
+  }
 
   // No record vanishes.
   static void ExpectAccounted(const SinkStatus& status) {

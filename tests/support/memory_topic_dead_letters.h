@@ -22,6 +22,12 @@ class DeadLetterStore {
 
   // In the order that the contract names: sweeps, clears, removals, additions.
   void Apply(const Subscription::Update& update) {
+    if (update.rewind) {
+      Erase([&](const DeadLetter& letter) {
+        const auto next = update.offsets.find(letter.partition);
+        return next != update.offsets.end() && letter.offset >= next->second;
+      });
+    }
     for (const auto& sweep : update.sweeps) {
       Erase([&](const DeadLetter& letter) {
         return letter.source == sweep.source && letter.table == sweep.table &&

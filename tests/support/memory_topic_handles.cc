@@ -244,12 +244,13 @@ class StubSubscription final : public Subscription {
     if (!all_owned) return NotOwner(generation);
     group.dead_letters.Apply(update);
     if (!update.log_id.empty() && update.log_id != group.stored.log_id) {
-      group.stored = {.log_id = update.log_id};
+      group.stored = {.log_id = update.log_id, .paused = group.stored.paused};
     }
     for (const auto& [partition, offset] : update.offsets) group.stored.offsets[partition] = offset;
     for (const auto& [partition, offset] : update.rewound_from) {
       group.stored.rewound_from[partition] = offset;
     }
+    if (update.paused) group.stored.paused = *update.paused;
     return {};
   }
 

@@ -28,6 +28,7 @@ struct ScriptedTarget {
   std::vector<std::string> sweeps;  // "public.orders<7"
   std::vector<size_t> batches;      // sizes of all Write() calls
   int opens = 0;
+  std::vector<std::string> calls;  // of a transactional sink: "assigned 0,1", "stored offsets"
   int rollbacks = 0;
   // Transactional: what is stored with the data.
   TransactionalSink::Stored stored;
@@ -106,7 +107,16 @@ class ScriptedTransactionalSink final : public ScriptedSink, public Transactiona
   explicit ScriptedTransactionalSink(ScriptedTarget& target) : ScriptedSink(target) {}
 
   TransactionalSink* transactional() override { return this; }
-  Result<Stored> StoredOffsets() override { return target_.stored; }
+  Status Assigned(std::span<const int32_t> partitions) override {
+    std::string call = "assigned";
+    for (const int32_t partition : partitions) call += " " + std::to_string(partition);
+    target_.calls.push_back(std::move(call));
+    return {};
+  }
+  Result<Stored> StoredOffsets() override {
+    target_.calls.push_back("stored offsets");
+    return target_.stored;
+  }
 
   Result<CommitOutcome> Commit(std::string_view log_id, const Offsets& expected,
                                const Offsets& next) override {

@@ -121,7 +121,7 @@ TEST_F(SinkFileTest, ReadsFormat1AsItIs) {
 TEST_F(SinkFileTest, BringsFormat1UpWhenItsSinkOpensIt) {
   MakeFormat1();
   auto subscription = Subscribe(topic_);
-  EXPECT_EQ(Number("PRAGMA user_version"), 2);
+  EXPECT_EQ(Number("PRAGMA user_version"), 3);
   const auto stored = subscription->Load();
   ASSERT_OK(stored);
   EXPECT_EQ(stored->log_id, "a-log");
@@ -154,6 +154,39 @@ TEST_F(SinkFileTest, BringsFormat1UpWhenItsSinkOpensIt) {
   EXPECT_EQ(counts->by_code.at("base_missing"), 1u);
   subscription.reset();
   EXPECT_EQ(Subscribe(topic_)->BlockedKeys(10)->size(), 1u);
+}
+
+TEST_F(SinkFileTest, BringsFormat2UpWhenItsSinkOpensIt) {
+  {
+    auto subscription = Subscribe(topic_);
+    Subscription::Update update;
+    update.log_id = "a-log";
+    update.offsets[0] = 42;
+    update.add = {Letter(40, 10)};
+    ASSERT_OK(subscription->Commit(generation_, update));
+  }
+  {
+    // All that format 3 added.
+    auto file = sqlite::Database::Open(File("search.db"), sqlite::OpenMode::kReadWrite);
+    ASSERT_OK(file);
+    ASSERT_OK(file->Execute("ALTER TABLE place DROP COLUMN paused; PRAGMA user_version = 2"));
+  }
+  auto stored = topic_.PeekOffsets("search");
+  ASSERT_OK(stored);
+  EXPECT_EQ(stored->log_id, "a-log");
+  EXPECT_FALSE(stored->paused);
+  EXPECT_EQ(topic_.PeekDeadLetters("search")->dead, 1u);
+  EXPECT_EQ(Number("PRAGMA user_version"), 2);
+  auto subscription = Subscribe(topic_);
+  EXPECT_EQ(Number("PRAGMA user_version"), 3);
+  Subscription::Update update;
+  update.paused = true;
+  ASSERT_OK(subscription->Commit(generation_, update));
+  stored = subscription->Load();
+  ASSERT_OK(stored);
+  EXPECT_TRUE(stored->paused);
+  EXPECT_EQ(stored->offsets, (Offsets{{0, 42}}));
+  EXPECT_EQ(subscription->CountDeadLetters()->dead, 1u);
 }
 
 TEST_F(SinkFileTest, KeepsFormat1WhenBringingItUpFails) {

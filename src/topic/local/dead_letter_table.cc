@@ -300,6 +300,15 @@ Result<bool> DeadLetterTable::Apply(const Subscription::Update& update) {
 
 Result<bool> DeadLetterTable::Remove(const Subscription::Update& update) {
   bool removed = false;
+  if (update.rewind) {
+    TW_ASSIGN_OR_RETURN(auto* drop, Prepared(drop_behind_,
+                                             "DELETE FROM dead_letters WHERE partition = ? AND "
+                                             "\"offset\" >= ?"));
+    for (const auto& [partition, next] : update.offsets) {
+      TW_TRY(drop->Bind(1, partition).Bind(2, next).Run());
+      removed |= file_->changes() > 0;
+    }
+  }
   if (!update.sweeps.empty()) {
     TW_ASSIGN_OR_RETURN(auto* drop, Prepared(drop_sweep_,
                                              "DELETE FROM dead_letters WHERE source = ? AND "

@@ -52,7 +52,7 @@ class DeadLetterTable {
 
   sqlite::Database* file_;
   sqlite::Statement count_, oldest_, blocked_keys_, load_blocked_;
-  sqlite::Statement drop_sweep_, drop_base_missing_, drop_place_;
+  sqlite::Statement drop_behind_, drop_sweep_, drop_base_missing_, drop_place_;
   sqlite::Statement make_room_, replace_base_missing_, put_;
 };
 

@@ -21,7 +21,11 @@ constexpr int64_t kFreeShare = 8;
 constexpr int64_t kFreePages = 256;
 
 constexpr char kTables[] = R"(
-CREATE TABLE place (id INTEGER PRIMARY KEY CHECK (id = 1), log_id TEXT NOT NULL);
+CREATE TABLE place (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  log_id TEXT NOT NULL,
+  paused INTEGER NOT NULL DEFAULT 0
+);
 CREATE TABLE offsets (
   partition INTEGER PRIMARY KEY,
   next_offset INTEGER,
@@ -36,9 +40,9 @@ Result<T> Named(Result<T> answer) {
   return answer;
 }
 
-Result<bool> IsFormat1(sqlite::Database& file) {
+Result<int64_t> FormatOf(sqlite::Database& file) {
   TW_ASSIGN_OR_RETURN(const auto format, file.QueryInt64("PRAGMA user_version"));
-  return format == 1;
+  return format.value_or(0);
 }
 
 std::string SetFormat() {
@@ -46,12 +50,20 @@ std::string SetFormat() {
                      kSinkFormat);
 }
 
-Status UpgradeFrom1(sqlite::Database& file) {
+Status Upgrade(sqlite::Database& file, int64_t format) {
   TW_ASSIGN_OR_RETURN(auto transaction,
                       sqlite::Transaction::Begin(file, sqlite::Transaction::Kind::kWrite));
-  TW_TRY(UpgradeDeadLettersFrom1(file));
+  if (format < 2) TW_TRY(UpgradeDeadLettersFrom1(file));
+  TW_TRY(file.Execute("ALTER TABLE place ADD COLUMN paused INTEGER NOT NULL DEFAULT 0"));
   TW_TRY(file.Execute(SetFormat()));
   return transaction.Commit();
+}
+
+// Lets this connection read an older file as if it were the newest; the file stays as it is.
+Status ShowAsNewest(sqlite::Database& file, int64_t format) {
+  if (format < 2) TW_TRY(ShowDeadLettersOf1(file));
+  // A temporary name goes before that of the file.
+  return file.Execute("CREATE TEMP VIEW place AS SELECT *, 0 AS paused FROM main.place");
 }
 
 Error NotOwner(uint64_t generation) {
@@ -79,8 +91,8 @@ Result<SinkFile> SinkFile::OpenForWriting(const Paths& paths, const std::string&
       TW_TRY(file.Execute(SetFormat()));
       TW_TRY(transaction.Commit());
     }
-    TW_ASSIGN_OR_RETURN(const bool old, IsFormat1(file));
-    if (old) TW_TRY(UpgradeFrom1(file));
+    TW_ASSIGN_OR_RETURN(const int64_t format, FormatOf(file));
+    if (format < kSinkFormat) TW_TRY(Upgrade(file, format));
     return SinkFile(std::move(file));
   };
   return Named(open());
@@ -95,8 +107,8 @@ Result<std::optional<SinkFile>> SinkFile::OpenForReading(const Paths& paths,
                         sqlite::Database::Open(paths.sink(sink), sqlite::OpenMode::kReadOnly));
     TW_ASSIGN_OR_RETURN(const bool made, CheckFormat(file, kSinkApplicationId, kSinkFormat));
     if (!made) return std::optional<SinkFile>();
-    TW_ASSIGN_OR_RETURN(const bool old, IsFormat1(file));
-    if (old) TW_TRY(ShowDeadLettersOf1(file));
+    TW_ASSIGN_OR_RETURN(const int64_t format, FormatOf(file));
+    if (format < kSinkFormat) TW_TRY(ShowAsNewest(file, format));
     return std::optional<SinkFile>(SinkFile(std::move(file)));
   };
   return Named(open());
@@ -115,9 +127,12 @@ Result<Subscription::Stored> SinkFile::LoadRows() {
   TW_ASSIGN_OR_RETURN(auto transaction,
                       sqlite::Transaction::Begin(*file_, sqlite::Transaction::Kind::kRead));
   Subscription::Stored stored;
-  TW_ASSIGN_OR_RETURN(auto* place, Prepared(load_place_, "SELECT log_id FROM place"));
+  TW_ASSIGN_OR_RETURN(auto* place, Prepared(load_place_, "SELECT log_id, paused FROM place"));
   TW_ASSIGN_OR_RETURN(const bool found, place->Step());
-  if (found) stored.log_id = place->Text(0);
+  if (found) {
+    stored.log_id = place->Text(0);
+    stored.paused = place->Int64(1) != 0;
+  }
   place->Reset();
   TW_ASSIGN_OR_RETURN(
       auto* offsets,
@@ -149,7 +164,8 @@ Status SinkFile::MoveOffsets(const Subscription::Update& update) {
   if (!update.log_id.empty()) {
     // Offsets of another log mean nothing in this one.
     TW_ASSIGN_OR_RETURN(auto* place, Prepared(put_log_id_,
-                                              "INSERT INTO place VALUES (1, ?) ON CONFLICT (id) "
+                                              "INSERT INTO place (id, log_id) VALUES (1, ?) "
+                                              "ON CONFLICT (id) "
                                               "DO UPDATE SET log_id = excluded.log_id "
                                               "WHERE log_id <> excluded.log_id"));
     TW_TRY(place->BindText(1, update.log_id).Run());
@@ -170,6 +186,14 @@ Status SinkFile::MoveOffsets(const Subscription::Update& update) {
                                "rewound_from = excluded.rewound_from"));
   for (const auto& [partition, from] : update.rewound_from) {
     TW_TRY(rewound->Bind(1, partition).Bind(2, from).Run());
+  }
+  if (update.paused) {
+    // Also before anything was committed: then no log is named yet.
+    TW_ASSIGN_OR_RETURN(auto* paused,
+                        Prepared(put_paused_,
+                                 "INSERT INTO place (id, log_id, paused) VALUES (1, '', ?) "
+                                 "ON CONFLICT (id) DO UPDATE SET paused = excluded.paused"));
+    TW_TRY(paused->Bind(1, *update.paused ? 1 : 0).Run());
   }
   return {};
 }

@@ -13,8 +13,9 @@
 
 namespace tailwater::local {
 
-// 2 knows parked records and keeps counts. A file of format 1 becomes 2 when its sink opens it.
-inline constexpr int64_t kSinkFormat = 2;
+// 2 knows parked records and keeps counts, 3 whether the sink is paused. An older file becomes 3
+// when its sink opens it.
+inline constexpr int64_t kSinkFormat = 3;
 
 // The file, opened to be read or written. Not thread-safe.
 class SinkFile {
@@ -57,7 +58,7 @@ class SinkFile {
   std::unique_ptr<sqlite::Database> file_;  // in a place of its own: statements point to it
   DeadLetterTable letters_;
   sqlite::Statement load_place_, load_offsets_;
-  sqlite::Statement put_log_id_, put_offset_, put_rewound_;
+  sqlite::Statement put_log_id_, put_offset_, put_rewound_, put_paused_;
   bool maybe_spacious_ = true;  // rows went since space was last looked for
 };
 
