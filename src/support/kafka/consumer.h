@@ -1,7 +1,9 @@
-// A consumer of partitions that its owner chooses; no group. Reads committed records only, unless
-// told otherwise.
+// A consumer of partitions of one topic that its owner chooses; no group. Reads committed records
+// only, unless told otherwise.
 //
-// Threads: one at a time, but for Watermarks() and OffsetsForTime(), which any thread may call.
+// librdkafka fetches ahead on threads of its own, within bounds; Take() hands over what is there
+// and never waits; `on_ready` tells that there is more. Threads: Start(), Stop(), Take() and the
+// destructor one at a time; Partitions(), QueryWatermarks() and OffsetAt() from any.
 #pragma once
 
 #include <chrono>
@@ -22,39 +24,49 @@ namespace tailwater::kafka {
 
 struct ConsumerOptions {
   ClientOptions client;
+  std::string topic;
   bool read_committed = true;
-  size_t queue_bytes = 4 << 20;               // fetched ahead, over all partitions
-  size_t fetch_bytes = 1 << 20;               // of one partition at once
-  std::chrono::milliseconds fetch_wait{500};  // how long a broker holds a fetch that finds nothing
+  bool headers = false;          // parse them
+  size_t queue_bytes = 1 << 20;  // fetched ahead of each partition
+  // Of one partition at once; a larger record comes all the same.
+  size_t fetch_bytes = 512 << 10;
+  // How long a broker holds a fetch that finds nothing: the end of a partition is told so late.
+  std::chrono::milliseconds fetch_wait{500};
+  // Something may have come: on a thread of librdkafka's, under a lock of its own. Must return at
+  // once, and must not wait for anybody who is in a call of this consumer.
+  std::function<void()> on_ready;
 };
 
-// A record as read. Views point into librdkafka's buffer, which `memory` keeps alive.
+// A record as read. Views point into what `Taken::memory` owns.
 struct IncomingRecord {
-  int32_t partition = 0;
   int64_t offset = 0;
   int64_t timestamp_millis = 0;
-  std::string_view key;    // data() null: no key
-  std::string_view value;  // data() null: a tombstone
-  size_t bytes = 0;        // as librdkafka accounts for it
-  std::shared_ptr<const void> memory;
+  std::string_view key;         // data() null: no key
+  std::string_view value;       // data() null: a tombstone
+  std::vector<Header> headers;  // only if ConsumerOptions::headers
 };
 
-// What Poll() came back with, beside records.
-struct PartitionEvent {
-  enum class Kind : uint8_t {
-    kRecord,
-    kEnd,    // everything that can be read now, up to and without `record.offset`, was handed out;
-             // aborted records and transaction markers in front of it are passed
-    kError,  // this partition does not go on: `error` (kGap "kafka_offset_out_of_range", …)
-  };
-  Kind kind = Kind::kRecord;
-  IncomingRecord record;  // kEnd, kError: partition and offset only
+// A part of a partition.
+struct Taken {
+  std::vector<IncomingRecord> records;
+  std::shared_ptr<const void> memory;
+  size_t bytes = 0;  // of keys and values
+  // Read on from here: behind the records and whatever was passed without one (transaction
+  // markers, aborted records, what compaction removed).
+  int64_t next_offset = 0;
+  // The broker said that next_offset is all that can be read now: the last stable offset of a
+  // committed reader. May be outdated.
+  bool at_end = false;
+  // Behind the records: the partition does not go on until it is started again (kGap
+  // "kafka_offset_out_of_range", …).
   std::optional<Error> error;
 };
 
 struct Watermarks {
-  int64_t low = 0;   // first offset that is still there
-  int64_t high = 0;  // next offset of the log, open transactions included
+  int64_t low = 0;  // first offset that is still there
+  // What a reader reaches: the last stable offset of a committed reader, in front of the first open
+  // transaction; the next offset of the log for others.
+  int64_t high = 0;
 };
 
 class Consumer {
@@ -64,21 +76,22 @@ class Consumer {
   Consumer(const Consumer&) = delete;
   Consumer& operator=(const Consumer&) = delete;
 
-  // Reads these partitions from these offsets on; those not named are no longer read.
-  Status Assign(const std::string& topic, const std::map<int32_t, int64_t>& offsets);
-  // One partition more, or from another offset.
-  Status Start(const std::string& topic, int32_t partition, int64_t offset);
-  Status Stop(const std::string& topic, int32_t partition);
-  // Fetches nothing more of it, or goes on; what was fetched still comes.
-  Status Pause(const std::string& topic, int32_t partition, bool paused);
-  // Nothing if `timeout` passed.
-  Result<std::optional<PartitionEvent>> Poll(std::chrono::milliseconds timeout);
+  // How many the topic has. Learns their leaders as well: without it, the first fetch waits a
+  // second for them. kNeedsOperator "kafka_topic_missing".
+  Result<int32_t> Partitions(std::chrono::milliseconds timeout);
 
-  Result<Watermarks> QueryWatermarks(const std::string& topic, int32_t partition,
-                                     std::chrono::milliseconds timeout);
-  // First offset whose timestamp is at or after the time; the end if there is none.
-  Result<int64_t> OffsetAt(const std::string& topic, int32_t partition, int64_t time_millis,
-                           std::chrono::milliseconds timeout);
+  // Reads this partition, too, or again from another offset.
+  Status Start(int32_t partition, int64_t offset);
+  void Stop(int32_t partition);
+  // What was fetched of a partition that was started: as much as fits, but at least one record if
+  // there is any.
+  Taken Take(int32_t partition, size_t max_bytes);
+
+  Result<std::map<int32_t, Watermarks>> QueryWatermarks(const std::vector<int32_t>& partitions,
+                                                        std::chrono::milliseconds timeout);
+  // First offset whose timestamp is at or after the time; nothing if there is none.
+  Result<std::optional<int64_t>> OffsetAt(int32_t partition, int64_t time_millis,
+                                          std::chrono::milliseconds timeout);
 
  private:
   class Impl;
