@@ -96,7 +96,9 @@ class SinkLoop {
   Result<bool> Fill(Milliseconds timeout);
   // Once something was read: waits for more, up to batch_wait.
   Status FillLonger();
-  Result<bool> ReadInto(PartitionWindow& window, Milliseconds timeout);
+  // What is there; never waits.
+  Result<bool> ReadInto(PartitionWindow& window);
+  bool Readable(const PartitionWindow& window) const;
   bool HoldsNothing() const;                     // of what was read, all is committed
   int64_t ReplayBelow(int32_t partition) const;  // offset of the last rewind
   bool WantsMore(const PartitionWindow& window, bool read_already) const;

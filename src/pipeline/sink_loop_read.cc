@@ -10,8 +10,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long one partition is waited for while others may get records too, or a fence may fall.
-constexpr std::chrono::milliseconds kTurn{20};
+// How soon a marker looks again whether the group has passed its fence: nobody tells, for others
+// may own the partitions that it waits for, and each look is a question to the topic.
+constexpr std::chrono::milliseconds kFenceTurn{50};
 
 }  // namespace
 
@@ -26,20 +27,33 @@ Result<bool> SinkLoop::Fill(Milliseconds timeout) {
     more = false;
     for (PartitionWindow* window : turn) {
       if (!WantsMore(*window, any)) continue;
-      TW_ASSIGN_OR_RETURN(const bool read, ReadInto(*window, 0ms));
+      TW_ASSIGN_OR_RETURN(const bool read, ReadInto(*window));
       if (read) any = more = true;
     }
     // Records of others only: commit that much first, so that a sink of few tables moves on.
     if (HoldsNothing()) break;
   }
   if (any || timeout <= 0ms || stop_.stop_requested()) return any;
-  for (PartitionWindow* window : turn) {
-    if (!WantsMore(*window, false)) continue;
-    return ReadInto(*window,
-                    turn.size() == 1 && !marker_waits_ ? timeout : std::min(timeout, kTurn));
+  const Milliseconds wait = marker_waits_ ? std::min(timeout, kFenceTurn) : timeout;
+  Offsets wanted;
+  for (const PartitionWindow* window : turn) {
+    if (Readable(*window)) wanted[window->partition()] = window->read_offset();
   }
-  WaitFor(marker_waits_ ? std::min(timeout, kTurn) : timeout);
-  return false;
+  if (wanted.empty()) {
+    WaitFor(wait);
+    return false;
+  }
+  if (!reader_->WaitForAny(wanted, wait, wakeup_.token())) return false;
+  for (PartitionWindow* window : turn) {
+    if (!Readable(*window)) continue;
+    TW_ASSIGN_OR_RETURN(const bool read, ReadInto(*window));
+    any |= read;
+  }
+  return any;
+}
+
+bool SinkLoop::Readable(const PartitionWindow& window) const {
+  return WantsMore(window, false) && (!window.blocked() || HoldsNothing());
 }
 
 bool SinkLoop::WantsMore(const PartitionWindow& window, bool read_already) const {
@@ -66,13 +80,10 @@ Status SinkLoop::FillLonger() {
   return {};
 }
 
-Result<bool> SinkLoop::ReadInto(PartitionWindow& window, Milliseconds timeout) {
-  if (window.blocked() && !HoldsNothing()) {
-    WaitFor(timeout);
-    return false;
-  }
-  auto read = reader_->Read(window.partition(), window.read_offset(), options_.read_bytes, timeout,
-                            timeout > 0ms ? wakeup_.token() : stop_.get_token());
+Result<bool> SinkLoop::ReadInto(PartitionWindow& window) {
+  if (window.blocked() && !HoldsNothing()) return false;
+  auto read = reader_->Read(window.partition(), window.read_offset(), options_.read_bytes, 0ms,
+                            stop_.get_token());
   if (!read) {
     if (read.error().disposition == Disposition::kCancelled) return false;
     if (read.error().disposition == Disposition::kGap) {

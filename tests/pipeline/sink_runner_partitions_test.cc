@@ -221,5 +221,34 @@ TEST_F(PartitionedSinkRunnerTest, ReadsOverOffsetsThatHoldNoRecord) {
   EXPECT_EQ(runner->Status().lag_records, 0);
 }
 
+TEST_F(PartitionedSinkRunnerTest, WaitsForAllItsPartitionsAtOnce) {
+  auto runner = Runner();
+  Settle(*runner);
+  const uint64_t idle = topic_->reads();
+  EXPECT_EQ(runner->Step(300ms), StepResult::kIdle);
+  EXPECT_LE(topic_->reads() - idle, 6u) << "nothing came, so there was nothing to ask";
+  for (int32_t partition = 0; partition < 3; ++partition) {
+    const uint64_t before = topic_->reads();
+    auto step = std::async(std::launch::async, [&] { return runner->Step(1min); });
+    feeder_->Insert(orders_, RowIn(partition));
+    EXPECT_EQ(step.get(), StepResult::kProgress);
+    Settle(*runner);
+    EXPECT_EQ(target_.events.size(), static_cast<size_t>(partition) + 1);
+    EXPECT_LE(topic_->reads() - before, 30u);
+  }
+}
+
+TEST_F(PartitionedSinkRunnerTest, AReadThatFailsEndsTheWait) {
+  auto runner = Runner();
+  Settle(*runner);
+  auto step = std::async(std::launch::async, [&] { return runner->Step(1min); });
+  topic_->FailNextRead({Disposition::kRetry, "kafka_unreachable", "no broker answers"});
+  feeder_->Insert(orders_, RowIn(1));
+  EXPECT_NE(step.get(), StepResult::kIdle);
+  clock_.Advance(1h);
+  Settle(*runner);
+  EXPECT_EQ(target_.events.size(), 1u);
+}
+
 }  // namespace
 }  // namespace tailwater

@@ -250,6 +250,11 @@ std::vector<DeadLetter> StubMemoryTopic::DeadLetters(const std::string& sink) co
   return letters;
 }
 
+uint64_t StubMemoryTopic::reads() const {
+  std::lock_guard lock(core_->mutex);
+  return core_->reads;
+}
+
 std::map<std::string, std::string> StubMemoryTopic::State() const {
   Lock lock(core_->mutex);
   return core_->state;

@@ -106,6 +106,7 @@ class StubMemoryTopic : public Topic {
   std::vector<StoredRecord> Records(int32_t partition) const;
   std::vector<DeadLetter> DeadLetters(const std::string& sink) const;
   std::map<std::string, std::string> State() const;
+  uint64_t reads() const;  // calls of Read() so far
 
   struct Core;
 

@@ -79,6 +79,7 @@ struct StubMemoryTopic::Core {
   int fail_commit_times = 0;
   std::optional<Error> fail_read;
   int fail_read_times = 0;
+  uint64_t reads = 0;
 
   std::map<std::string, stub::Group> groups;
   std::map<std::pair<int32_t, int64_t>, std::weak_ptr<const ReadBatch>> cache;

@@ -116,6 +116,7 @@ class StubReader final : public TopicReader {
                                                 std::chrono::milliseconds timeout,
                                                 std::stop_token stop) override {
     Lock lock(core_->mutex);
+    ++core_->reads;
     if (core_->fail_read_times > 0) {
       --core_->fail_read_times;
       return *core_->fail_read;
