@@ -1,6 +1,7 @@
 #include "cli/run.h"
 
 #include <malloc.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -15,6 +16,7 @@
 #include "cli/reload.h"
 #include "http/daemon_routes.h"
 #include "http/http_server.h"
+#include "http/listen_address.h"
 #include "monitor/metrics_registry.h"
 #include "pipeline/catch_up.h"
 #include "pipeline/pipeline.h"
@@ -53,6 +55,16 @@ PipelineHalf HalfOf(RunOptions::Half half) {
   return PipelineHalf::kBoth;
 }
 
+// Names this process where several share a topic: another one of the same host listens elsewhere.
+std::string InstanceName(const RunOptions& options, const DaemonConfig& daemon) {
+  if (options.instance) return *options.instance;
+  if (!daemon.instance.empty()) return daemon.instance;
+  char host[256] = {};
+  if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+  const auto address = ParseListenAddress(options.listen.value_or(daemon.listen));
+  return fmt::format("{}-{}", host, address ? address->port : 0);
+}
+
 class Daemon {
  public:
   Daemon(const RunOptions& options, const Registry& registry, Config config)
@@ -63,6 +75,7 @@ class Daemon {
     for (const PipelineConfig& pipeline : config_.pipelines) {
       PipelineOptions pipeline_options;
       pipeline_options.half = HalfOf(options_.only);
+      pipeline_options.instance = InstanceName(options_, config_.daemon);
       pipeline_options.capture.part_bytes = pipeline.topic.transaction_size.bytes;
       pipeline_options.capture.omit_oversize_columns =
           pipeline.topic.oversize == OversizePolicy::kOmitColumns;

@@ -20,6 +20,7 @@ struct RunOptions {
   bool until_caught_up = false;
   // Flags override tailwater.yaml; empty = as it says.
   std::optional<std::string> listen;
+  std::optional<std::string> instance;
   std::optional<LogLevel> log_level;
   std::optional<LogFormat> log_format;
 };

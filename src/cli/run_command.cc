@@ -12,7 +12,9 @@ void AddRunCommand(CommandLine& line) {
       "  tailwater run /etc/tailwater                  every *.yaml; tailwater.yaml holds "
       "settings\n"
       "  tailwater run shop.yaml --until-caught-up     end when every sink has all there is now\n"
-      "  tailwater run shop.yaml --only capture        read the database, deliver elsewhere");
+      "  tailwater run shop.yaml --only capture        read the database, deliver elsewhere\n"
+      "  tailwater run shop.yaml --only deliver        share the delivery with others (topic: "
+      "kafka)");
   command->add_option("FILE", options->paths, "Configuration files or folders")
       ->required()
       ->type_name("");
@@ -26,6 +28,11 @@ void AddRunCommand(CommandLine& line) {
       ->add_option("--listen", options->listen,
                    "Address of metrics and API, for example 127.0.0.1:4680")
       ->type_name("ADDRESS");
+  command
+      ->add_option("--instance", options->instance,
+                   "Name of this process among those of the pipeline; host name and port of "
+                   "--listen if left out")
+      ->type_name("NAME");
   AddChoice<LogLevel>(*command, "--log-level", options->log_level, "debug, info, warn or error",
                       {{"debug", LogLevel::kDebug},
                        {"info", LogLevel::kInfo},

@@ -24,6 +24,11 @@ namespace {
 
 using C = TopicConfig;
 
+bool IsLegalInTopicName(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == '-';
+}
+
 constexpr ByteSize kKafkaMaxRecordSize{8 << 20};
 
 OptionSpec TopicType() {
@@ -134,11 +139,8 @@ void CheckLocalTopic(const TopicConfig& config, const ConfigNode& section, Probl
 void CheckKafkaTopic(const KafkaTopicConfig& config, const ConfigNode& section,
                      Problems& problems) {
   kafka::CheckConnection(config.connection, section, problems);
-  const auto legal = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-  };
-  if (config.name.size() > 200 || !std::all_of(config.name.begin(), config.name.end(), legal)) {
+  if (config.name.size() > 200 ||
+      !std::all_of(config.name.begin(), config.name.end(), IsLegalInTopicName)) {
     AddTo(section, "name",
           "'" + config.name +
               "' is no name of a topic: letters, digits, '.', '_' and '-', at most 200",
@@ -220,6 +222,10 @@ const OptionTable& DaemonOptions() {
           "Address and port of metrics, health and the API. Anything but a loopback address needs "
           "a token."),
       Field("token", &D::token, "What clients of the API must send as a bearer token."),
+      Field("instance", &D::instance,
+            "Name of this process among those that run the same pipelines on a Kafka topic: one "
+            "that comes back under its name gets its work back at once. Host name and port of "
+            "`listen` if left out."),
       Choice("log_level", &D::log_level, "Least important lines that are logged.",
              {{"debug", LogLevel::kDebug},
               {"info", LogLevel::kInfo},
@@ -234,6 +240,10 @@ const OptionTable& DaemonOptions() {
 }
 
 void CheckDaemon(const DaemonConfig& config, const ConfigNode& section, Problems& problems) {
+  if (config.instance.size() > 200 ||
+      !std::all_of(config.instance.begin(), config.instance.end(), IsLegalInTopicName)) {
+    AddTo(section, "instance", "must be letters, digits, '.', '_' and '-', at most 200", problems);
+  }
   const auto address = ParseListenAddress(config.listen);
   if (!address) {
     AddTo(section, "listen", address.error().message, problems);

@@ -90,7 +90,8 @@ struct PipelineConfig {
 // `tailwater.yaml`. Its option table is DaemonOptions(); flags of `tailwater run` override it.
 struct DaemonConfig {
   std::string listen = "127.0.0.1:4680";
-  Secret token;  // needed for any other than a loopback address
+  Secret token;          // needed for any other than a loopback address
+  std::string instance;  // empty: host name and port of `listen`
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
   std::chrono::seconds shutdown_timeout{30};

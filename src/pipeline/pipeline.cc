@@ -41,7 +41,7 @@ std::string_view PipelineHalfName(PipelineHalf half) {
 
 Result<std::unique_ptr<Pipeline>> Pipeline::Create(PipelineConfig config, PipelineOptions options,
                                                    MetricsRegistry& metrics, const Clock& clock) {
-  TW_ASSIGN_OR_RETURN(std::unique_ptr<Topic> topic, OpenTopic(config.topic, config.name));
+  TW_ASSIGN_OR_RETURN(std::unique_ptr<Topic> topic, OpenTopic(config.topic, config.name, options.instance));
   return std::make_unique<Pipeline>(std::move(config), std::move(options), std::move(topic),
                                     metrics, clock);
 }

@@ -27,6 +27,7 @@ namespace tailwater {
 
 struct PipelineOptions {
   PipelineHalf half = PipelineHalf::kBoth;
+  std::string instance;  // of this process; see OpenTopic()
   CaptureOptions capture;
   SinkRunnerOptions sinks;
   LogWatcherOptions watchers;

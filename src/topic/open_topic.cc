@@ -5,7 +5,9 @@
 
 namespace tailwater {
 
-Result<std::unique_ptr<Topic>> OpenTopic(const TopicConfig& config, const std::string& pipeline) {
+Result<std::unique_ptr<Topic>> OpenTopic(const TopicConfig& config, const std::string& pipeline,
+                                         const std::string& instance) {
+  static_cast<void>(instance);
   if (config.type == "local") {
     LocalTopic::Options options;
     options.path = config.path;

@@ -10,8 +10,10 @@
 
 namespace tailwater {
 
-// Touches nothing on disk or network yet: handles do. kFatal "topic_type_unknown" for a type that
-// LoadConfig() would have refused.
-Result<std::unique_ptr<Topic>> OpenTopic(const TopicConfig& config, const std::string& pipeline);
+// Touches nothing on disk or network yet: handles do. `instance` names this process among those
+// that share the topic's work; empty for one that only looks. kFatal "topic_type_unknown" for a
+// type that LoadConfig() would have refused.
+Result<std::unique_ptr<Topic>> OpenTopic(const TopicConfig& config, const std::string& pipeline,
+                                         const std::string& instance = {});
 
 }  // namespace tailwater
