@@ -1,8 +1,12 @@
 #include "support/kafka/client_handle.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <condition_variable>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -49,6 +53,16 @@ std::string_view MechanismName(SaslMechanism mechanism) {
   return {};
 }
 
+// librdkafka would say what failed, but not with which file.
+Status SetFile(rd_kafka_conf_t* conf, const std::string& name, const std::string& path) {
+  if (access(path.c_str(), R_OK) != 0) {
+    return Error{Disposition::kNeedsOperator, "kafka_settings_invalid",
+                 fmt::format("tls: cannot read {} ({}); check the path, and let this user read it",
+                             path, std::strerror(errno))};
+  }
+  return Set(conf, name, path);
+}
+
 Status SetConnection(rd_kafka_conf_t* conf, const Connection& connection) {
   TW_TRY(Set(conf, "bootstrap.servers", fmt::format("{}", fmt::join(connection.brokers, ","))));
   const bool tls = connection.UsesTls();
@@ -58,10 +72,10 @@ Status SetConnection(rd_kafka_conf_t* conf, const Connection& connection) {
   if (tls) {
     TW_TRY(Set(conf, "enable.ssl.certificate.verification", "true"));
     TW_TRY(Set(conf, "ssl.endpoint.identification.algorithm", "https"));
-    if (!connection.tls.ca.empty()) TW_TRY(Set(conf, "ssl.ca.location", connection.tls.ca));
+    if (!connection.tls.ca.empty()) TW_TRY(SetFile(conf, "ssl.ca.location", connection.tls.ca));
     if (!connection.tls.cert.empty()) {
-      TW_TRY(Set(conf, "ssl.certificate.location", connection.tls.cert));
-      TW_TRY(Set(conf, "ssl.key.location", connection.tls.key));
+      TW_TRY(SetFile(conf, "ssl.certificate.location", connection.tls.cert));
+      TW_TRY(SetFile(conf, "ssl.key.location", connection.tls.key));
     }
     if (!connection.tls.key_password.empty()) {
       TW_ASSIGN_OR_RETURN(const std::string password, connection.tls.key_password.Read());
