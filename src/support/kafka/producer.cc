@@ -147,6 +147,7 @@ Status Producer::Impl::Prepare(const std::string& topic, std::chrono::millisecon
   const std::string doing = fmt::format("finding the leaders of topic {}", topic);
   const auto deadline = SteadyClock::now() + timeout;
   rd_kafka_topic_t* handle = TopicHandle(topic);
+  rd_kafka_resp_err_t answer = RD_KAFKA_RESP_ERR__TIMED_OUT;  // the last that was one
   while (true) {
     const rd_kafka_metadata_t* metadata = nullptr;
     rd_kafka_resp_err_t error =
@@ -163,10 +164,11 @@ Status Producer::Impl::Prepare(const std::string& topic, std::chrono::millisecon
       rd_kafka_metadata_destroy(metadata);
       if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
     }
+    if (!IsSilence(error)) answer = error;
     // A topic that was just made is unknown for a moment.
     const bool again = FindErrorRow(error).disposition == Disposition::kRetry ||
                        error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    if (!again || SteadyClock::now() >= deadline) return handle_->Failure(error, doing);
+    if (!again || SteadyClock::now() >= deadline) return handle_->Failure(answer, doing);
     if (auto trouble = handle_->Trouble()) return std::move(*trouble).Within(doing);
     std::this_thread::sleep_for(20ms);
   }

@@ -1,0 +1,83 @@
+#include "support/kafka/admin.h"
+
+#include <gmock/gmock.h>
+
+#include "kafka_live/read_back.h"
+#include "support/kafka_server.h"
+#include "support/matchers.h"
+
+namespace tailwater::kafka {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::unique_ptr<Admin> Make() {
+  auto admin = Admin::Create(KafkaServer::Shared().client(), 30s);
+  EXPECT_OK(admin);
+  return std::move(*admin);
+}
+
+TEST(KafkaAdmin, MakesLooksAtAndDeletesTopics) {
+  auto admin = Make();
+  const std::string topic = KafkaServer::UniqueName("admin");
+  EXPECT_EQ(*admin->BrokerCount(), 1);
+  auto missing = admin->FindTopic(topic);
+  ASSERT_OK(missing);
+  EXPECT_FALSE(*missing);
+  const TopicSpec spec = {topic, 3, 1, {{"retention.ms", "1234567"}}};
+  ASSERT_OK(admin->CreateTopic(spec));
+  ASSERT_OK(admin->CreateTopic(spec));
+  auto found = admin->FindTopic(topic);
+  ASSERT_OK(found);
+  ASSERT_TRUE(*found);
+  EXPECT_EQ((*found)->partitions, 3);
+  EXPECT_EQ((*found)->replication, 1);
+  auto settings = admin->TopicSettings(topic);
+  ASSERT_OK(settings);
+  EXPECT_EQ(settings->at("retention.ms"), "1234567");
+  EXPECT_EQ(settings->at("cleanup.policy"), "delete");
+  EXPECT_THAT(*admin->ListTopics(), Contains(topic));
+  ASSERT_OK(admin->DeleteTopic(topic));
+  ASSERT_OK(admin->DeleteTopic(topic));
+}
+
+TEST(KafkaAdmin, SaysWhatTheClusterRefuses) {
+  auto admin = Make();
+  const Status status = admin->CreateTopic({KafkaServer::UniqueName("admin"), 1, 3, {}});
+  ASSERT_THAT(status, IsErrorWith("kafka_policy_violation"));
+  EXPECT_EQ(status.error().disposition, Disposition::kNeedsOperator);
+  EXPECT_THAT(status.error().message, HasSubstr("larger than the number of brokers"));
+  EXPECT_THAT(admin->CreateTopic({KafkaServer::UniqueName("admin"), 1, 1, {{"no.such", "x"}}}),
+              IsErrorWith("kafka_policy_violation"));
+}
+
+TEST(KafkaAdmin, KnowsGroupsAndReadsBrokerSettings) {
+  auto admin = Make();
+  ASSERT_OK(admin->DeleteGroup("never.was"));
+  auto group = admin->DescribeGroup("never.was");
+  ASSERT_OK(group);
+  EXPECT_TRUE(group->members.empty());
+  auto groups = admin->ListGroups();
+  ASSERT_OK(groups);
+  EXPECT_THAT(*groups, Not(Contains("never.was")));
+  auto settings = admin->BrokerSettings();
+  ASSERT_OK(settings);
+  EXPECT_EQ(settings->at("unclean.leader.election.enable"), "false");
+}
+
+TEST(KafkaAdmin, SaysWhyItCannotReachTheCluster) {
+  ClientOptions options;
+  options.connection.brokers = {"127.0.0.1:1"};
+  auto admin = Admin::Create(options, 1s);
+  ASSERT_OK(admin);
+  const auto count = (*admin)->BrokerCount();
+  ASSERT_THAT(count, IsErrorWith("kafka_unreachable"));
+  EXPECT_THAT(count.error().message, HasSubstr("Connection refused"));
+  EXPECT_THAT((*admin)->TopicSettings("t"), IsErrorWith("kafka_unreachable"));
+}
+
+}  // namespace
+}  // namespace tailwater::kafka
