@@ -1,6 +1,7 @@
 #include "connectors.h"
 
 #include "blackhole/register.h"
+#include "opensearch/register.h"
 #include "postgres/register.h"
 #include "sqlite/register.h"
 #include "stdout/register.h"
@@ -10,6 +11,7 @@ namespace tailwater {
 
 void RegisterConnectors(Registry& registry) {
   RegisterPostgres(registry);
+  RegisterOpenSearch(registry);
   RegisterSqlite(registry);
   RegisterStdout(registry);
   RegisterWebhook(registry);

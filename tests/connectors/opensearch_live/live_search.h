@@ -1,0 +1,132 @@
+// A real search server for this process (tests/servers/opensearch.py), and what tests ask it.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "opensearch/cluster.h"
+#include "opensearch/opensearch_sink.h"
+#include "support/matchers.h"
+#include "support/stub_metrics.h"
+
+namespace tailwater::opensearch {
+
+class LiveSearch {
+ public:
+  LiveSearch() {
+    int in[2], out[2];
+    if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
+      throw std::runtime_error("no pipe");
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(in[0], 0);
+      dup2(out[1], 1);
+      execl("/usr/bin/python3", "python3", "tests/servers/opensearch.py", "run", nullptr);
+      _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    to_ = fdopen(in[1], "w");
+    from_ = fdopen(out[0], "r");
+    Read();
+    config_.url.list = {url()};
+    client_ = std::move(*Cluster::Open(config_));
+  }
+  ~LiveSearch() {
+    fclose(to_);  // ends it
+    fclose(from_);
+    int status;
+    waitpid(pid_, &status, 0);
+  }
+  LiveSearch(const LiveSearch&) = delete;
+  LiveSearch& operator=(const LiveSearch&) = delete;
+
+  // "stop", "start", "restart", "kill", "pause", "resume".
+  void Command(const std::string& command) {
+    fprintf(to_, "%s\n", command.c_str());
+    fflush(to_);
+    Read();
+  }
+  std::string url() const { return state_.at("url"); }
+
+  // The answer's JSON; anything but success fails the test.
+  nlohmann::json Call(const std::string& method, const std::string& path,
+                      const nlohmann::json& body = nullptr) {
+    const HttpAnswer answer = client_->Call({method, path, body.is_null() ? "" : body.dump()});
+    EXPECT_TRUE(answer.status >= 200 && answer.status < 300)
+        << method << ' ' << path << ": " << answer.status << ' ' << answer.body << answer.failure;
+    return nlohmann::json::parse(answer.body, nullptr, false);
+  }
+  int StatusOf(const std::string& method, const std::string& path,
+               const nlohmann::json& body = nullptr) {
+    return client_->Call({method, path, body.is_null() ? "" : body.dump()}).status;
+  }
+  // What a search finds, by id of the document.
+  std::map<std::string, nlohmann::json> Documents(const std::string& index) {
+    std::map<std::string, nlohmann::json> found;
+    if (StatusOf("POST", "/" + index + "/_refresh") != 200) return found;
+    const auto answer = Call("POST", "/" + index + "/_search", {{"size", 10'000}});
+    for (const auto& hit : answer["hits"]["hits"]) found[hit["_id"]] = hit["_source"];
+    return found;
+  }
+
+  // One for all tests of this process; they use indices of their own.
+  static LiveSearch& Shared() {
+    static LiveSearch server;
+    return server;
+  }
+  // "t17": a new name each time.
+  static std::string NewName() {
+    static int last = 0;
+    return "t" + std::to_string(++last);
+  }
+
+ private:
+  void Read() {
+    char line[4096];
+    if (fgets(line, sizeof line, from_) == nullptr)
+      throw std::runtime_error("tests/servers/opensearch.py ended; run it by hand to see why");
+    state_ = nlohmann::json::parse(line);
+  }
+
+  pid_t pid_ = 0;
+  FILE* to_ = nullptr;
+  FILE* from_ = nullptr;
+  nlohmann::json state_;
+  OpenSearchConfig config_;
+  std::unique_ptr<Cluster> client_;
+};
+
+// A sink for every table, with an index per table whose names begin alike.
+inline OpenSearchConfig LiveConfig(const std::string& prefix) {
+  OpenSearchConfig config;
+  config.url.list = {LiveSearch::Shared().url()};
+  std::string problem;
+  config.index = IndexName::Parse(prefix + "_{table}", problem);
+  config.settings.inline_json =
+      R"({"number_of_shards":1,"number_of_replicas":0,"index.translog.durability":"async"})";
+  config.timeouts.request = std::chrono::seconds(20);
+  return config;
+}
+
+inline std::unique_ptr<OpenSearchSink> NewLiveSink(OpenSearchConfig config, StubMetrics& metrics,
+                                                   OpenSearchTableOptions options = {}) {
+  Problems problems;
+  TableRules<OpenSearchTableOptions> rules;
+  rules.selection = TableSelection::Parse(nullptr, problems);
+  rules.options.assign(rules.selection.entries().size(), options);
+  return std::make_unique<OpenSearchSink>(
+      std::move(config), rules,
+      SinkContext{"pipe", "search", rules.selection, Logger("test"), metrics});
+}
+
+}  // namespace tailwater::opensearch
