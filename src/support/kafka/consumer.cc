@@ -223,7 +223,6 @@ Taken Consumer::Impl::Take(int32_t partition, size_t max_bytes) {
     const rd_kafka_message_t& message = *stream.taken.front();
     if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
       taken.next_offset = std::max(taken.next_offset, message.offset);
-      taken.at_end = true;
     } else if (message.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
       const auto* text = static_cast<const char*>(message.payload);
       client_->NoteError(message.err, text == nullptr ? "" : text);
@@ -238,7 +237,6 @@ Taken Consumer::Impl::Take(int32_t partition, size_t max_bytes) {
         });
       }
       taken.next_offset = message.offset + 1;
-      taken.at_end = false;
       messages.push_back(std::move(stream.taken.front()));
     }
     stream.taken.pop_front();
@@ -248,7 +246,6 @@ Taken Consumer::Impl::Take(int32_t partition, size_t max_bytes) {
     const int64_t position = Position(partition);
     if (position > taken.next_offset) {
       taken.next_offset = position;
-      taken.at_end = false;
     }
   }
   stream.next_offset = taken.next_offset;
@@ -291,6 +288,7 @@ void Consumer::Stop(int32_t partition) { impl_->Stop(partition); }
 Taken Consumer::Take(int32_t partition, size_t max_bytes) {
   return impl_->Take(partition, max_bytes);
 }
+std::optional<Error> Consumer::Trouble() const { return impl_->client().Trouble(); }
 Result<std::map<int32_t, Watermarks>> Consumer::QueryWatermarks(
     const std::vector<int32_t>& partitions, std::chrono::milliseconds timeout) {
   return impl_->QueryWatermarks(partitions, timeout);

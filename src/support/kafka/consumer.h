@@ -3,7 +3,7 @@
 //
 // librdkafka fetches ahead on threads of its own, within bounds; Take() hands over what is there
 // and never waits; `on_ready` tells that there is more. Threads: Start(), Stop(), Take() and the
-// destructor one at a time; Partitions(), QueryWatermarks() and OffsetAt() from any.
+// destructor one at a time; the others from any.
 #pragma once
 
 #include <chrono>
@@ -54,9 +54,6 @@ struct Taken {
   // Read on from here: behind the records and whatever was passed without one (transaction
   // markers, aborted records, what compaction removed).
   int64_t next_offset = 0;
-  // The broker said that next_offset is all that can be read now: the last stable offset of a
-  // committed reader. May be outdated.
-  bool at_end = false;
   // Behind the records: the partition does not go on until it is started again (kGap
   // "kafka_offset_out_of_range", …).
   std::optional<Error> error;
@@ -86,6 +83,8 @@ class Consumer {
   // What was fetched of a partition that was started: as much as fits, but at least one record if
   // there is any.
   Taken Take(int32_t partition, size_t max_bytes);
+  // Why nothing comes, if the brokers said within the last minute what does not heal alone.
+  std::optional<Error> Trouble() const;
 
   Result<std::map<int32_t, Watermarks>> QueryWatermarks(const std::vector<int32_t>& partitions,
                                                         std::chrono::milliseconds timeout);
