@@ -79,6 +79,7 @@ void Producer::Impl::HandleDelivered(rd_kafka_event_t* event) {
   std::map<int32_t, int64_t>* offsets = nullptr;
   while (const rd_kafka_message_t* message = rd_kafka_event_message_next(event)) {
     queued_bytes_ -= message->len + message->key_len;
+    --queued_records_;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
       if (message->rkt != last_topic) {
         last_topic = message->rkt;
@@ -235,6 +236,7 @@ Status Producer::Impl::Send(const std::string& topic, const OutgoingRecord& reco
 
   const auto deadline = SteadyClock::now() + options_.transaction_timeout + 5s;
   queued_bytes_ += bytes;
+  ++queued_records_;
   while (rd_kafka_error_t* error = rd_kafka_produceva(handle_->get(), parts.data(), count)) {
     if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
         SteadyClock::now() < deadline) {
@@ -244,6 +246,7 @@ Status Producer::Impl::Send(const std::string& topic, const OutgoingRecord& reco
       continue;
     }
     queued_bytes_ -= bytes;
+    --queued_records_;
     if (headers != nullptr) rd_kafka_headers_destroy(headers);
     return Refused(error, doing());
   }
@@ -254,6 +257,11 @@ Status Producer::Impl::Flush() {
   // Records time out before this does.
   const auto timeout = options_.transaction_timeout + 5s;
   const rd_kafka_resp_err_t error = rd_kafka_flush(handle_->get(), Millis(timeout));
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    // The last reports may still be on their way through librdkafka's thread.
+    std::unique_lock lock(mutex_);
+    room_.wait_for(lock, 5s, [&] { return queued_records_ == 0; });
+  }
   if (auto failed = FailedRecord()) return std::move(*failed);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return handle_->Failure(error, "waiting for records to be stored");

@@ -52,6 +52,7 @@ class Producer::Impl {
   std::map<std::string, std::map<int32_t, int64_t>, std::less<>> delivered_;
   std::condition_variable room_;
   std::atomic<size_t> queued_bytes_ = 0;
+  std::atomic<size_t> queued_records_ = 0;
 
   std::unique_ptr<ClientHandle> handle_;  // last: its threads use the members above
 };
