@@ -1,6 +1,7 @@
 #include "connectors.h"
 
 #include "blackhole/register.h"
+#include "kafka/register.h"
 #include "opensearch/register.h"
 #include "postgres/register.h"
 #include "sqlite/register.h"
@@ -15,6 +16,7 @@ void RegisterConnectors(Registry& registry) {
   RegisterSqlite(registry);
   RegisterStdout(registry);
   RegisterWebhook(registry);
+  RegisterKafka(registry);
   RegisterBlackhole(registry);
 }
 

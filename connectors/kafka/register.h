@@ -1,0 +1,7 @@
+// The `kafka` sink: records for topics of any Kafka cluster, exactly once.
+#pragma once
+
+namespace tailwater {
+class Registry;
+void RegisterKafka(Registry& registry);
+}  // namespace tailwater
