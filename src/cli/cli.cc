@@ -85,6 +85,7 @@ int RunCommandLine(int argc, char** argv, const Registry& registry) {
   AddCheckCommand(line);
   AddStatusCommand(line);
   AddTailCommand(line);
+  AddSinksCommand(line);
   AddDeadLettersCommand(line);
   AddDestroyCommand(line);
   AddVersionCommand(line);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "sdk/suggest.h"
 #include "support/text.h"
 
 namespace tailwater {
@@ -12,20 +11,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kPageRecords = 1'000;
-
-std::string Encoded(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.' || c == '~';
-    if (plain) {
-      out += c;
-    } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
-}
 
 Error Unexpected() {
   return Error{Disposition::kFatal, "daemon_answer",
@@ -44,54 +29,19 @@ DeadLetterClient::DeadLetterClient(ApiAddress api, std::string pipeline, std::st
     : api_(std::move(api)),
       pipeline_(std::move(pipeline)),
       sink_(std::move(sink)),
-      path_(fmt::format("/api/v1/pipelines/{}/sinks/{}/dead-letters", Encoded(pipeline_),
-                        Encoded(sink_))) {}
+      path_(SinkPath({pipeline_, sink_}) + "/dead-letters") {}
 
 Result<DeadLetterClient> DeadLetterClient::Find(ApiAddress api, const std::string& pipeline,
                                                 const std::string& sink) {
-  TW_ASSIGN_OR_RETURN(const Json status, GetJson(api, "/api/v1/status"));
-  if (!status.is_object() || !status.contains("pipelines")) return Unexpected();
-  std::vector<std::pair<std::string, std::string>> fitting;  // pipeline, sink
-  std::vector<std::string> all;
-  std::vector<std::string_view> names;
-  std::vector<std::string> found_names;
-  for (const Json& candidate : status["pipelines"]) {
-    const std::string name = TextOf(candidate, "name");
-    if (!candidate.is_object() || !candidate.contains("sinks")) continue;
-    for (const Json& each : candidate["sinks"]) {
-      const std::string sink_name = TextOf(each, "name");
-      all.push_back(sink_name + " (pipeline " + name + ")");
-      found_names.push_back(sink_name);
-      if (!pipeline.empty() && name != pipeline) continue;
-      if (!sink.empty() && sink_name != sink) continue;
-      fitting.emplace_back(name, sink_name);
-    }
-  }
-  if (fitting.size() == 1) {
-    return DeadLetterClient(std::move(api), fitting[0].first, fitting[0].second);
-  }
-  names.assign(found_names.begin(), found_names.end());
-  const std::string list = all.empty() ? "the daemon delivers to no sink"
-                                       : fmt::format("there are {}", fmt::join(all, ", "));
-  std::string message;
-  if (sink.empty()) {
-    message = all.empty() ? list : "name the sink; " + list;
-  } else if (fitting.empty()) {
-    message = fmt::format("no sink '{}'{}{}; {}", sink,
-                          pipeline.empty() ? "" : " in a pipeline '" + pipeline + "'",
-                          DidYouMean(sink, names), list);
-  } else {
-    message = fmt::format("several pipelines have a sink '{}'; choose one with --pipeline; {}",
-                          sink, list);
-  }
-  return Error{Disposition::kReject, "sink_unknown", std::move(message)};
+  TW_ASSIGN_OR_RETURN(const RunningSink found, FindRunningSink(api, pipeline, sink));
+  return DeadLetterClient(std::move(api), found.pipeline, found.sink);
 }
 
 Result<Json> DeadLetterClient::Page(const DeadLetterQuery& query, const std::string& from,
                                     size_t limit) const {
   std::string path = fmt::format("{}?limit={}", path_, std::clamp<size_t>(limit, 1, kPageRecords));
   const auto add = [&](const char* name, const std::string& value) {
-    if (!value.empty()) path += fmt::format("&{}={}", name, Encoded(value));
+    if (!value.empty()) path += fmt::format("&{}={}", name, EncodedForUrl(value));
   };
   add("from", from);
   add("source", query.source);

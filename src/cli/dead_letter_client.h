@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/api_client.h"
+#include "cli/running_sink.h"
 #include "tailwater/result.h"
 
 namespace tailwater {

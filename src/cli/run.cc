@@ -13,13 +13,14 @@
 #include "cli/exit_code.h"
 #include "cli/load.h"
 #include "cli/process_events.h"
-#include "cli/reload.h"
+#include "cli/reloader.h"
 #include "http/daemon_routes.h"
 #include "http/http_server.h"
 #include "http/listen_address.h"
+#include "http/reload_route.h"
 #include "monitor/metrics_registry.h"
 #include "pipeline/catch_up.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/pipeline_set.h"
 #include "support/text.h"
 #include "tailwater/log.h"
 #include "util/build_info.h"
@@ -35,6 +36,8 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 // How long a part may hang on after it no longer drains, before the process ends without it.
 // Everything durable is safe at any instant: the next start goes on from there.
 constexpr std::chrono::seconds kGrace{5};
+// What a client of the API waits for the outcome of a reload.
+constexpr std::chrono::seconds kReloadTimeout{20};
 
 // Few threads allocate at a time: an arena for each would only keep memory from being reused.
 void LimitMemory() {
@@ -73,34 +76,48 @@ class Daemon {
   int Run() {
     logger_.Info("tailwater starts", {{"version", BuildVersion()}, {"revision", BuildRevision()}});
     for (const PipelineConfig& pipeline : config_.pipelines) {
-      PipelineOptions pipeline_options;
-      pipeline_options.half = HalfOf(options_.only);
-      pipeline_options.instance = InstanceName(options_, config_.daemon);
-      pipeline_options.capture.part_bytes = pipeline.topic.transaction_size.bytes;
-      pipeline_options.capture.omit_oversize_columns =
-          pipeline.topic.oversize == OversizePolicy::kOmitColumns;
-      // A frontier record behind the end of an idle log is what a catch-up waits for.
-      if (options_.until_caught_up) pipeline_options.capture.idle_advance_interval = 100ms;
-      auto created = Pipeline::Create(pipeline, std::move(pipeline_options), metrics_, clock_);
+      auto created = MakePipeline(pipeline);
       if (!created) {
         logger_.Error("pipeline cannot start", {{"pipeline", pipeline.name},
                                                 {"code", created.error().code},
                                                 {"message", created.error().message}});
         return ExitCodeFor(created.error().disposition);
       }
-      pipelines_.push_back(*std::move(created));
+      pipelines_.Add(*std::move(created));
     }
     if (const int code = StartHttp(); code != kExitDone) return code;
-    for (const auto& pipeline : pipelines_) pipeline->Start();
-    if (options_.until_caught_up) StartCatchUps();
+    for (const auto& pipeline : pipelines_.All()) pipeline->Start();
+    if (options_.until_caught_up) {
+      StartCatchUps();
+    } else {
+      reloader_.Start();
+    }
     return RunUntilStopped();
   }
 
  private:
+  Result<std::shared_ptr<Pipeline>> MakePipeline(const PipelineConfig& config) {
+    PipelineOptions options;
+    options.half = HalfOf(options_.only);
+    options.instance = InstanceName(options_, config_.daemon);
+    options.capture.part_bytes = config.topic.transaction_size.bytes;
+    options.capture.omit_oversize_columns = config.topic.oversize == OversizePolicy::kOmitColumns;
+    // A frontier record behind the end of an idle log is what a catch-up waits for.
+    if (options_.until_caught_up) options.capture.idle_advance_interval = 100ms;
+    TW_ASSIGN_OR_RETURN(std::unique_ptr<Pipeline> pipeline,
+                        Pipeline::Create(config, std::move(options), metrics_, clock_));
+    return std::shared_ptr<Pipeline>(std::move(pipeline));
+  }
+
   int StartHttp() {
     HttpServer::Options http{options_.listen.value_or(config_.daemon.listen), config_.daemon.token};
     http_ = std::make_unique<HttpServer>(std::move(http));
     AddDaemonRoutes(*http_, pipelines_, metrics_, clock_);
+    AddReloadRoute(*http_, [this]() -> Result<ReloadReport> {
+      if (!options_.until_caught_up) return reloader_.Reload(kReloadTimeout);
+      return Error{Disposition::kRetry, "reload_busy",
+                   "this run ends by itself and does not reload"};
+    });
     const Status started = http_->Start();
     if (started) {
       logger_.Info("listening", {{"address", http_->address()}});
@@ -118,7 +135,7 @@ class Daemon {
   }
 
   void StartCatchUps() {
-    for (const auto& pipeline : pipelines_)
+    for (const auto& pipeline : pipelines_.All())
       catch_ups_.push_back(std::make_unique<CatchUp>(*pipeline));
     {
       MutexLock lock(mutex_);
@@ -155,7 +172,11 @@ class Daemon {
           logger_.Info("stopping; a second signal stops without draining");
           return Stop(options_.until_caught_up ? kExitOther : kExitDone);
         case ProcessEvents::Event::kReload:
-          Reload(options_, registry_, config_);
+          if (options_.until_caught_up) {
+            logger_.Warn("this run ends by itself and does not reload");
+          } else {
+            reloader_.Request();
+          }
           break;
         case ProcessEvents::Event::kWoken:
           if (const std::optional<int> code = CaughtUp()) return Stop(*code);
@@ -169,34 +190,32 @@ class Daemon {
   int Stop(int code) {
     catch_ups_.clear();
     const std::chrono::milliseconds drain = config_.daemon.shutdown_timeout;
-    {
+    std::jthread stopper([this, drain] {
+      reloader_.Stop();  // from here on nobody but this thread changes a pipeline
+      std::vector<std::jthread> each;
+      for (const auto& pipeline : pipelines_.All()) {
+        each.emplace_back([pipeline, drain] { pipeline->Stop(drain); });
+      }
+      each.clear();
       MutexLock lock(mutex_);
-      stopping_ = pipelines_.size();
-    }
-    std::vector<std::jthread> stoppers;
-    for (const auto& pipeline : pipelines_) {
-      stoppers.emplace_back([this, drain, &pipeline] {
-        pipeline->Stop(drain);
-        MutexLock lock(mutex_);
-        --stopping_;
-        events_.Wake();
-      });
-    }
+      stopped_ = true;
+      events_.Wake();
+    });
     SteadyTime deadline = std::chrono::steady_clock::now() + drain + kGrace;
     for (;;) {
       const ProcessEvents::Event event = events_.Wait(deadline);
       if (event == ProcessEvents::Event::kStop) {
         logger_.Warn("not draining any longer");
-        for (const auto& pipeline : pipelines_) pipeline->GiveUpDraining();
+        for (const auto& pipeline : pipelines_.All()) pipeline->GiveUpDraining();
         deadline = std::min(deadline, std::chrono::steady_clock::now() + kGrace);
       } else if (event == ProcessEvents::Event::kTimeout) {
         logger_.Error("a part hangs in a call; ending without it, nothing durable is lost");
         std::_Exit(kExitOther);
       }
       MutexLock lock(mutex_);
-      if (stopping_ == 0) break;
+      if (stopped_) break;
     }
-    stoppers.clear();
+    stopper.join();
     http_->Stop();
     logger_.Info("stopped");
     return code;
@@ -213,9 +232,12 @@ class Daemon {
   Mutex mutex_;
   size_t behind_ TW_GUARDED_BY(mutex_) = 0;
   std::optional<Error> failure_ TW_GUARDED_BY(mutex_);
-  size_t stopping_ TW_GUARDED_BY(mutex_) = 0;
+  bool stopped_ TW_GUARDED_BY(mutex_) = false;
 
-  std::vector<std::unique_ptr<Pipeline>> pipelines_;
+  PipelineSet pipelines_;
+  Reloader reloader_{
+      options_,   registry_, config_,
+      pipelines_, metrics_,  [this](const PipelineConfig& config) { return MakePipeline(config); }};
   std::vector<std::unique_ptr<CatchUp>> catch_ups_;
   std::unique_ptr<HttpServer> http_;  // its handlers look at the pipelines
 };

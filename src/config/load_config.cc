@@ -93,6 +93,7 @@ class Loader {
       return;
     }
     daemon_location_ = root.location;
+    config_.daemon.hash = ConfigHash({root});
     const size_t before = problems_.list().size();
     ParseOptions(DaemonOptions(), root, {"version"}, &config_.daemon, problems_);
     if (problems_.list().size() == before) CheckDaemon(config_.daemon, root, problems_);
@@ -183,6 +184,7 @@ class Loader {
       SourceConfig source;
       source.name = entry.key;
       source.location = entry.key_location;
+      source.hash = ConfigHash({entry.value});
       source.type = FindType(entry.value, entry.key_location, registry_.sources(), problems_);
       if (source.type != nullptr) source.config = source.type->parse(entry.value, problems_);
       source.tables = TableSelection::Parse(entry.value.Find("tables"), problems_);
@@ -231,6 +233,7 @@ class Loader {
     draft.topic_location = section->location;
     ParseTopic(*section, draft.config.topic, problems_);
     draft.config.topic.location = section->location;
+    draft.config.topic.hash = ConfigHash({*section});
   }
 
   void ReadSinks(const ConfigNode& root, Draft& draft) {
@@ -251,6 +254,7 @@ class Loader {
       SinkConfig sink;
       sink.name = entry.key;
       sink.location = entry.key_location;
+      sink.hash = ConfigHash({entry.value});
       sink.type = FindType(entry.value, entry.key_location, registry_.sinks(), problems_);
       if (sink.type != nullptr) sink.config = sink.type->parse(entry.value, problems_);
       // Problems of the tables are those that the type's parse() has found already.

@@ -24,6 +24,7 @@ struct SourceConfig {
   ParsedConfig config;
   TableSelection tables;
   Location location;
+  std::string hash = {};  // as PipelineConfig::hash, over this source alone
 };
 
 struct SinkConfig {
@@ -32,6 +33,7 @@ struct SinkConfig {
   ParsedConfig config;
   DeliveryRules rules;  // as written, else by the type's traits
   Location location;
+  std::string hash = {};  // as PipelineConfig::hash, over this sink alone
 };
 
 enum class KafkaCompression : uint8_t { kNone, kLz4, kZstd, kGzip, kSnappy };
@@ -71,6 +73,7 @@ struct TopicConfig {
   // Where a source may spool; emptied at each start.
   std::string ScratchDir() const { return type == "kafka" ? kafka.scratch : path + "/scratch"; }
   Location location;
+  std::string hash = {};  // as PipelineConfig::hash, over this section alone
 };
 
 struct PipelineConfig {
@@ -95,6 +98,7 @@ struct DaemonConfig {
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
   std::chrono::seconds shutdown_timeout{30};
+  std::string hash = {};  // as PipelineConfig::hash, over the file; empty: there is none
 };
 
 struct Config {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "http/dead_letter_routes.h"
+#include "http/sink_routes.h"
 #include "monitor/process_metrics.h"
 #include "monitor/status.h"
 #include "support/text.h"
@@ -12,8 +13,6 @@
 
 namespace tailwater {
 namespace {
-
-using Pipelines = std::vector<std::unique_ptr<Pipeline>>;
 
 constexpr char kPage[] = R"(<!doctype html>
 <html lang="en">
@@ -38,22 +37,26 @@ struct Scraper {
   ProcessMetrics process TW_GUARDED_BY(mutex);
 };
 
-std::vector<DeadLetterSink> DeadLetterSinks(const Pipelines& pipelines) {
-  std::vector<DeadLetterSink> sinks;
-  for (const auto& pipeline : pipelines) {
-    for (const SinkConfig& config : pipeline->config().sinks) {
-      DeadLetterSink& sink = sinks.emplace_back();
+// Each call holds on to what it needs, until its answer is sent.
+std::vector<ApiSink> SinksOf(const PipelineSet& pipelines) {
+  std::vector<ApiSink> sinks;
+  for (const auto& pipeline : pipelines.All()) {
+    for (const auto& running : pipeline->sinks()) {
+      ApiSink& sink = sinks.emplace_back();
       sink.pipeline = pipeline->config().name;
-      sink.sink = config.name;
-      sink.topic = &pipeline->topic();
-      if (SinkRunner* runner = pipeline->FindSink(config.name)) {
-        sink.requeue = [runner](const DeadLetterFilter& filter, std::chrono::milliseconds timeout) {
-          return runner->RequeueDeadLetters(filter, timeout);
+      sink.sink = running->config.name;
+      sink.topic = std::shared_ptr<Topic>(pipeline, &pipeline->topic());
+      if (!running->runner) continue;
+      const auto bind = [pipeline, running](auto call) {
+        return [pipeline, running, call](const auto&... arguments) {
+          return (running->runner.get()->*call)(arguments...);
         };
-        sink.drop = [runner](const DeadLetterFilter& filter, std::chrono::milliseconds timeout) {
-          return runner->DropDeadLetters(filter, timeout);
-        };
-      }
+      };
+      sink.requeue = bind(&SinkRunner::RequeueDeadLetters);
+      sink.drop = bind(&SinkRunner::DropDeadLetters);
+      sink.pause = bind(&SinkRunner::Pause);
+      sink.resume = bind(&SinkRunner::Resume);
+      sink.rewind = bind(&SinkRunner::Rewind);
     }
   }
   return sinks;
@@ -61,7 +64,7 @@ std::vector<DeadLetterSink> DeadLetterSinks(const Pipelines& pipelines) {
 
 }  // namespace
 
-void AddDaemonRoutes(HttpServer& server, const Pipelines& pipelines, MetricsRegistry& metrics,
+void AddDaemonRoutes(HttpServer& server, const PipelineSet& pipelines, MetricsRegistry& metrics,
                      const Clock& clock) {
   server.Handle("GET", "/", [](const HttpRequest&) {
     return HttpResponse{200, "text/html; charset=utf-8",
@@ -77,7 +80,7 @@ void AddDaemonRoutes(HttpServer& server, const Pipelines& pipelines, MetricsRegi
       "GET", "/readyz",
       [&pipelines](const HttpRequest&) {
         std::vector<ReadyCheck> checks;
-        for (const auto& pipeline : pipelines) {
+        for (const auto& pipeline : pipelines.All()) {
           for (ReadyCheck& check : CheckReadiness(pipeline->GetStatus()))
             checks.push_back(std::move(check));
         }
@@ -87,9 +90,10 @@ void AddDaemonRoutes(HttpServer& server, const Pipelines& pipelines, MetricsRegi
   server.Handle("GET", "/api/v1/status",
                 [&pipelines, &clock, started = clock.UnixMicros()](const HttpRequest&) {
                   DaemonStatus status{started, clock.UnixMicros(), {}};
-                  for (const auto& pipeline : pipelines) {
+                  for (const auto& pipeline : pipelines.All()) {
                     pipeline->RefreshLogs();
                     status.pipelines.push_back(pipeline->GetStatus());
+                    status.pipelines.back().orphan_sinks = pipeline->OrphanSinks();
                   }
                   return HttpResponse{200, "application/json", StatusJson(status)};
                 });
@@ -97,14 +101,16 @@ void AddDaemonRoutes(HttpServer& server, const Pipelines& pipelines, MetricsRegi
       "GET", "/metrics",
       [&pipelines, &metrics, scraper = std::make_shared<Scraper>(metrics)](const HttpRequest&) {
         MutexLock lock(scraper->mutex);
-        for (const auto& pipeline : pipelines) {
+        for (const auto& pipeline : pipelines.All()) {
           pipeline->RefreshLogs();
           pipeline->PublishMetrics();
         }
         scraper->process.Update();
         return HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8", metrics.Expose()};
       });
-  AddDeadLetterRoutes(server, DeadLetterSinks(pipelines), clock);
+  const auto sinks = [&pipelines] { return SinksOf(pipelines); };
+  AddDeadLetterRoutes(server, sinks, clock);
+  AddSinkRoutes(server, sinks);
 }
 
 }  // namespace tailwater

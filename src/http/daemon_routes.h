@@ -1,20 +1,16 @@
 // The routes that every daemon has: /metrics, /livez, /readyz, /api/v1/status, those of dead
-// letters (dead_letter_routes.h) and a small page at / that names them.
+// letters (dead_letter_routes.h), of sinks (sink_routes.h) and a small page at / that names them.
 #pragma once
-
-#include <memory>
-#include <vector>
 
 #include "http/http_server.h"
 #include "monitor/metrics_registry.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/pipeline_set.h"
 #include "util/clock.h"
 
 namespace tailwater {
 
-// Everything outlives the server's run. The vector is read from the server's threads: it must not
-// change while the server runs.
-void AddDaemonRoutes(HttpServer& server, const std::vector<std::unique_ptr<Pipeline>>& pipelines,
-                     MetricsRegistry& metrics, const Clock& clock);
+// Everything outlives the server's run. The set's pipelines may come and go meanwhile.
+void AddDaemonRoutes(HttpServer& server, const PipelineSet& pipelines, MetricsRegistry& metrics,
+                     const Clock& clock);
 
 }  // namespace tailwater

@@ -2,12 +2,10 @@
 
 #include <openssl/evp.h>
 
-#include <algorithm>
 #include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "codec/codec.h"
@@ -25,8 +23,6 @@ constexpr size_t kDefaultLimit = 100;
 constexpr size_t kMaxLimit = 1'000;
 constexpr size_t kMaxIds = 1'000;
 constexpr size_t kPageBytes = 16 << 20;  // of keys and values read for one page
-// How long a sink may take to come to it: it may be in a call to its target.
-constexpr std::chrono::milliseconds kSinkTimeout{10'000};
 
 std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -36,14 +32,6 @@ HttpResponse Answer(const Json& json) { return {200, "application/json", Dump(js
 
 HttpResponse BadRequest(std::string_view message) {
   return HttpError(400, "request_invalid", message);
-}
-
-// What went wrong behind the API.
-HttpResponse Failed(const Error& error) {
-  if (error.code == "sink_busy") return HttpError(409, error.code, error.message);
-  const bool may_heal =
-      error.disposition == Disposition::kRetry || error.disposition == Disposition::kNeedsOperator;
-  return HttpError(may_heal ? 503 : 500, error.code, error.message);
 }
 
 std::string Base64(std::string_view bytes) {
@@ -102,14 +90,6 @@ Result<std::string> ChangeJson(const DeadLetter& letter) {
   std::string json;
   TW_TRY(AppendChangeJson(batch.changes()[0], json));
   return json;
-}
-
-bool IsJson(const std::string& content_type) {
-  std::string type = content_type.substr(0, content_type.find(';'));
-  type.erase(type.find_last_not_of(" \t") + 1);
-  std::transform(type.begin(), type.end(), type.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return type == "application/json";
 }
 
 Result<DeadLetter::State> ParseState(const std::string& text) {
@@ -217,18 +197,17 @@ Result<DeadLetterFilter> ParseFilter(const std::string& body) {
 
 class DeadLetterApi {
  public:
-  DeadLetterApi(std::vector<DeadLetterSink> sinks, const Clock& clock)
-      : sinks_(std::move(sinks)), clock_(clock) {}
+  DeadLetterApi(ApiSinks sinks, const Clock& clock) : sinks_(std::move(sinks)), clock_(clock) {}
 
   HttpResponse List(const HttpRequest& request) const {
-    const auto sink = Find(request);
+    const auto sink = FindApiSink(sinks_, request);
     if (!sink) return HttpError(404, sink.error().code, sink.error().message);
     const auto list = ParseList(request);
     if (!list) return BadRequest(list.error().message);
-    const auto page = (*sink)->topic->ListDeadLetters((*sink)->sink, list->filter, list->from,
-                                                      list->limit, kPageBytes);
-    if (!page) return Failed(page.error());
-    Json json = Head(**sink);
+    const auto page =
+        sink->topic->ListDeadLetters(sink->sink, list->filter, list->from, list->limit, kPageBytes);
+    if (!page) return SinkFailure(page.error());
+    Json json = Head(*sink);
     json["matched"] = page->matched;
     if (page->next) json["next"] = PlaceText(*page->next);
     json["dead_letters"] = Json::array();
@@ -237,7 +216,7 @@ class DeadLetterApi {
   }
 
   HttpResponse Show(const HttpRequest& request) const {
-    const auto sink = Find(request);
+    const auto sink = FindApiSink(sinks_, request);
     if (!sink) return HttpError(404, sink.error().code, sink.error().message);
     bool raw = false;
     for (const auto& [name, value] : request.parameters) {
@@ -247,17 +226,17 @@ class DeadLetterApi {
     }
     const auto place = ParsePlace(request.captures[2]);
     if (!place) return BadRequest("the place is no PARTITION:OFFSET");
-    const auto page = (*sink)->topic->ListDeadLetters((*sink)->sink, {}, place, 1, 0);
-    if (!page) return Failed(page.error());
+    const auto page = sink->topic->ListDeadLetters(sink->sink, {}, place, 1, 0);
+    if (!page) return SinkFailure(page.error());
     if (page->letters.empty() ||
         RecordPlace{page->letters[0].partition, page->letters[0].offset} != *place) {
       return HttpError(404, "dead_letter_not_found",
                        fmt::format("sink '{}' holds no record of {}; it may have been delivered or "
                                    "dropped meanwhile",
-                                   (*sink)->sink, PlaceText(*place)));
+                                   sink->sink, PlaceText(*place)));
     }
     const DeadLetter& letter = page->letters[0];
-    Json json = Head(**sink);
+    Json json = Head(*sink);
     json.update(Summary(letter));
     if (raw) json["raw"] = {{"key", Base64(letter.key)}, {"value", Base64(letter.value)}};
     const auto change = ChangeJson(letter);
@@ -272,69 +251,39 @@ class DeadLetterApi {
   }
 
   HttpResponse Replay(const HttpRequest& request) const {
-    return Change(request, &DeadLetterSink::requeue, "keys");
+    return Change(request, &ApiSink::requeue, "keys");
   }
   HttpResponse Drop(const HttpRequest& request) const {
-    return Change(request, &DeadLetterSink::drop, "dropped");
+    return Change(request, &ApiSink::drop, "dropped");
   }
 
  private:
-  HttpResponse Change(const HttpRequest& request, DeadLetterSink::Change DeadLetterSink::*change,
+  HttpResponse Change(const HttpRequest& request, ApiSink::Change ApiSink::*change,
                       const char* counted) const {
-    // A form of a foreign page can be sent without asking, but not as JSON.
-    if (!IsJson(request.content_type)) {
-      return HttpError(415, "content_type_refused",
-                       "send the filter as JSON, with Content-Type: application/json");
-    }
-    const auto sink = Find(request);
+    if (!IsJson(request)) return RefuseContentType();
+    const auto sink = FindApiSink(sinks_, request);
     if (!sink) return HttpError(404, sink.error().code, sink.error().message);
     const auto filter = ParseFilter(request.body);
     if (!filter) return BadRequest(filter.error().message);
-    if (!((*sink)->*change)) {
-      return HttpError(409, "sink_elsewhere",
-                       "this process captures only; ask the one that delivers to this sink");
-    }
-    const auto count = ((*sink)->*change)(*filter, kSinkTimeout);
-    if (!count) return Failed(count.error());
+    if (!((*sink).*change)) return RefuseSinkElsewhere();
+    const auto count = ((*sink).*change)(*filter, kSinkTimeout);
+    if (!count) return SinkFailure(count.error());
     return Answer({{counted, *count}});
   }
 
-  Json Head(const DeadLetterSink& sink) const {
+  Json Head(const ApiSink& sink) const {
     return {{"pipeline", sink.pipeline},
             {"sink", sink.sink},
             {"now", FormatTimestamp(clock_.UnixMicros())}};
   }
 
-  Result<const DeadLetterSink*> Find(const HttpRequest& request) const {
-    const std::string& pipeline = request.captures[0];
-    const std::string& name = request.captures[1];
-    std::set<std::string_view> pipelines;
-    std::vector<std::string_view> sinks;
-    for (const DeadLetterSink& sink : sinks_) {
-      pipelines.insert(sink.pipeline);
-      if (sink.pipeline != pipeline) continue;
-      if (sink.sink == name) return &sink;
-      sinks.push_back(sink.sink);
-    }
-    if (sinks.empty()) {
-      const std::vector<std::string_view> known(pipelines.begin(), pipelines.end());
-      return Error{Disposition::kReject, "pipeline_unknown",
-                   fmt::format("there is no pipeline '{}' with sinks{}; there are: {}", pipeline,
-                               DidYouMean(pipeline, known), fmt::join(known, ", "))};
-    }
-    return Error{Disposition::kReject, "sink_unknown",
-                 fmt::format("pipeline '{}' has no sink '{}'{}; there are: {}", pipeline, name,
-                             DidYouMean(name, sinks), fmt::join(sinks, ", "))};
-  }
-
-  const std::vector<DeadLetterSink> sinks_;
+  const ApiSinks sinks_;
   const Clock& clock_;
 };
 
 }  // namespace
 
-void AddDeadLetterRoutes(HttpServer& server, std::vector<DeadLetterSink> sinks,
-                         const Clock& clock) {
+void AddDeadLetterRoutes(HttpServer& server, ApiSinks sinks, const Clock& clock) {
   const auto api = std::make_shared<DeadLetterApi>(std::move(sinks), clock);
   const std::string base = "/api/v1/pipelines/([^/]+)/sinks/([^/]+)/dead-letters";
   server.Handle("GET", base, [api](const HttpRequest& request) { return api->List(request); });

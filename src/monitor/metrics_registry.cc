@@ -5,8 +5,10 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <atomic>
 #include <locale>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <utility>
@@ -84,10 +86,21 @@ struct Family {
   std::map<Labels, std::unique_ptr<HistogramImpl>> histograms;
 };
 
+bool Bears(const Labels& labels, const Labels& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& label) {
+    const auto found = labels.find(label.first);
+    return found != labels.end() && found->second == label.second;
+  });
+}
+
 template <class T>
 void CollectSeries(const std::map<Labels, std::unique_ptr<T>>& series,
-                   prometheus::MetricFamily& out) {
+                   const std::set<Labels>& hidden, prometheus::MetricFamily& out) {
   for (const auto& [labels, metric] : series) {
+    if (std::any_of(hidden.begin(), hidden.end(),
+                    [&own = labels](const Labels& wanted) { return Bears(own, wanted); })) {
+      continue;
+    }
     std::optional<prometheus::ClientMetric> collected = metric->Collect();
     if (!collected) continue;
     for (const auto& [name, value] : labels) collected->label.push_back({name, value});
@@ -147,14 +160,23 @@ class MetricsRegistry::Impl {
     return *view;
   }
 
+  void SetHidden(const Labels& labels, bool hidden) {
+    MutexLock lock(mutex_);
+    if (hidden) {
+      hidden_.insert(labels);
+    } else {
+      hidden_.erase(labels);
+    }
+  }
+
   std::vector<prometheus::MetricFamily> Collect() const {
     MutexLock lock(mutex_);
     std::vector<prometheus::MetricFamily> families;
     for (const auto& [name, family] : families_) {
       prometheus::MetricFamily collected{name, family.help, family.type, {}};
-      CollectSeries(family.counters, collected);
-      CollectSeries(family.gauges, collected);
-      CollectSeries(family.histograms, collected);
+      CollectSeries(family.counters, hidden_, collected);
+      CollectSeries(family.gauges, hidden_, collected);
+      CollectSeries(family.histograms, hidden_, collected);
       if (!collected.metric.empty()) families.push_back(std::move(collected));
     }
     return families;
@@ -182,6 +204,7 @@ class MetricsRegistry::Impl {
   mutable Mutex mutex_;
   std::map<std::string, Family> families_ TW_GUARDED_BY(mutex_);
   std::map<Labels, std::unique_ptr<View>> views_ TW_GUARDED_BY(mutex_);
+  std::set<Labels> hidden_ TW_GUARDED_BY(mutex_);
 };
 
 MetricsRegistry::MetricsRegistry() : impl_(std::make_unique<Impl>()) {}
@@ -189,6 +212,9 @@ MetricsRegistry::~MetricsRegistry() = default;
 
 Metrics& MetricsRegistry::root() { return impl_->Scoped({}); }
 Metrics& MetricsRegistry::Scoped(const Labels& labels) { return impl_->Scoped(labels); }
+
+void MetricsRegistry::Hide(const Labels& labels) { impl_->SetHidden(labels, true); }
+void MetricsRegistry::Show(const Labels& labels) { impl_->SetHidden(labels, false); }
 
 std::string MetricsRegistry::Expose() const {
   std::ostringstream out;

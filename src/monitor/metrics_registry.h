@@ -24,7 +24,12 @@ class MetricsRegistry {
   // another one is our own bug and throws std::logic_error.
   Metrics& Scoped(const Labels& labels);
 
-  // Every series that has a value, families sorted by name. Gauges that are not set are absent.
+  // Leaves out every series that bears all of these labels, until they are shown again: its
+  // component is gone, though others may still hold its handles. What it counted stays.
+  void Hide(const Labels& labels);
+  void Show(const Labels& labels);
+
+  // Every series that has a value and is not hidden, families sorted by name. Gauges that are not set are absent.
   std::string Expose() const;
 
  private:

@@ -182,6 +182,11 @@ Json PipelineJson(const PipelineStatus& pipeline) {
   }
   json["sinks"] = Json::array();
   for (const PipelineStatus::Sink& sink : pipeline.sinks) json["sinks"].push_back(SinkJson(sink));
+  for (const std::string& sink : pipeline.orphan_sinks) {
+    json["orphans"].push_back({{"kind", "place in the topic"},
+                               {"name", sink},
+                               {"detail", "of a sink that the file no longer declares"}});
+  }
   return json;
 }
 

@@ -1,5 +1,6 @@
 #include "pipeline/pipeline.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -25,6 +26,11 @@ Result<std::string> PrepareScratch(const std::string& path) {
   return path;
 }
 
+PipelineConfig WithoutSinks(PipelineConfig config) {
+  config.sinks.clear();
+  return config;
+}
+
 }  // namespace
 
 std::string_view PipelineHalfName(PipelineHalf half) {
@@ -48,7 +54,7 @@ Result<std::unique_ptr<Pipeline>> Pipeline::Create(PipelineConfig config, Pipeli
 
 Pipeline::Pipeline(PipelineConfig config, PipelineOptions options, std::unique_ptr<Topic> topic,
                    MetricsRegistry& metrics, const Clock& clock)
-    : config_(std::move(config)),
+    : config_(WithoutSinks(config)),
       options_(std::move(options)),
       metrics_(metrics),
       clock_(clock),
@@ -62,26 +68,8 @@ Pipeline::Pipeline(PipelineConfig config, PipelineOptions options, std::unique_p
               .GetGauge("tailwater_topic_records",
                         "Records that can be read from the topic, over all partitions.")),
       tables_(TableAsks(), logger_, clock_) {
-  if (delivers()) {
-    std::vector<SourceFacts> sources;
-    for (const SourceConfig& source : config_.sources) {
-      sources.push_back({source.name, source.type->type, source.type->database(source.config)});
-    }
-    for (const SinkConfig& sink : config_.sinks) {
-      Metrics& scope = metrics_.Scoped({{"pipeline", config_.name}, {"sink", sink.name}});
-      SinkContext context{config_.name, sink.name, sink.rules.tables,
-                          Logger(config_.name + "." + sink.name), scope, sources};
-      SinkRunnerOptions options = options_.sinks;
-      options.keyless_tables = [this, &sink] { return KeylessTables(sink); };
-      if (NeedsTables(sink)) options.preflight = [this, &sink] { return CheckSinkRules(sink); };
-      sinks_.push_back(std::make_unique<SinkRunner>(
-          config_.name, sink.name, *topic_,
-          [type = sink.type, parsed = sink.config, context] {
-            return type->create(parsed, context);
-          },
-          sink.rules, scope, std::move(options)));
-    }
-  }
+  metrics.Show({{"pipeline", config_.name}});
+  for (SinkConfig& sink : config.sinks) sinks_.push_back(MakeSink(std::move(sink)));
   if (captures()) {
     std::vector<CaptureSource> sources;
     for (const SourceConfig& source : config_.sources) {
@@ -97,6 +85,30 @@ Pipeline::Pipeline(PipelineConfig config, PipelineOptions options, std::unique_p
                                          metrics_.Scoped({{"pipeline", config_.name}}), clock_,
                                          std::move(capture));
   }
+}
+
+std::shared_ptr<PipelineSink> Pipeline::MakeSink(SinkConfig config) {
+  auto made = std::make_shared<PipelineSink>(PipelineSink{std::move(config), nullptr});
+  if (!delivers()) return made;
+  const SinkConfig& sink = made->config;
+  std::vector<SourceFacts> sources;
+  for (const SourceConfig& source : config_.sources) {
+    sources.push_back({source.name, source.type->type, source.type->database(source.config)});
+  }
+  const Labels labels = {{"pipeline", config_.name}, {"sink", sink.name}};
+  metrics_.Show(labels);
+  Metrics& scope = metrics_.Scoped(labels);
+  SinkContext context{config_.name, sink.name, sink.rules.tables,
+                      Logger(config_.name + "." + sink.name), scope, std::move(sources)};
+  // The runner's thread asks these: it ends before the sink and the pipeline do.
+  SinkRunnerOptions options = options_.sinks;
+  options.keyless_tables = [this, &sink] { return KeylessTables(sink); };
+  if (NeedsTables(sink)) options.preflight = [this, &sink] { return CheckSinkRules(sink); };
+  made->runner = std::make_unique<SinkRunner>(
+      config_.name, sink.name, *topic_,
+      [type = sink.type, parsed = sink.config, context] { return type->create(parsed, context); },
+      sink.rules, scope, std::move(options));
+  return made;
 }
 
 Pipeline::~Pipeline() { Stop(std::chrono::milliseconds(0)); }
@@ -179,7 +191,9 @@ Result<std::vector<std::string>> Pipeline::KeylessTables(const SinkConfig& sink)
 
 void Pipeline::Start() {
   Announce();
-  for (const auto& sink : sinks_) sink->Start();
+  for (const auto& sink : sinks()) {
+    if (sink->runner) sink->runner->Start();
+  }
   if (capture_) capture_->Start();
   for (const auto& watcher : watchers_) watcher->Start();
 }
@@ -201,27 +215,77 @@ void Pipeline::Announce() {
       }
     }
   }
-  if (delivers()) {
-    for (const SinkConfig& sink : config_.sinks) {
-      logger_.Info("sink delivers",
-                   {{"sink", sink.name}, {"type", sink.type->type}, {"topic", topic}});
-    }
+  for (const auto& sink : sinks()) Announce(sink->config);
+}
+
+void Pipeline::Announce(const SinkConfig& sink) const {
+  if (!delivers()) return;
+  logger_.Info("sink delivers",
+               {{"sink", sink.name}, {"type", sink.type->type}, {"topic", topic_->Describe()}});
+}
+
+void Pipeline::AddSink(SinkConfig sink) {
+  const std::shared_ptr<PipelineSink> made = MakeSink(std::move(sink));
+  {
+    MutexLock lock(mutex_);
+    sinks_.push_back(made);
   }
+  Announce(made->config);
+  if (made->runner) made->runner->Start();
+}
+
+void Pipeline::RemoveSink(std::string_view name) {
+  const std::shared_ptr<PipelineSink> sink = FindSink(name);
+  if (sink == nullptr) return;
+  if (sink->runner) sink->runner->Stop();
+  metrics_.Hide({{"pipeline", config_.name}, {"sink", sink->config.name}});
+  MutexLock lock(mutex_);
+  std::erase(sinks_, sink);
+}
+
+void Pipeline::ReplaceSink(SinkConfig sink) {
+  const std::shared_ptr<PipelineSink> old = FindSink(sink.name);
+  if (old == nullptr) return AddSink(std::move(sink));
+  // It gives its lease back before the next one asks for it.
+  if (old->runner) old->runner->Stop();
+  const std::shared_ptr<PipelineSink> made = MakeSink(std::move(sink));
+  {
+    MutexLock lock(mutex_);
+    std::replace(sinks_.begin(), sinks_.end(), old, made);
+  }
+  Announce(made->config);
+  if (made->runner) made->runner->Start();
 }
 
 void Pipeline::Stop(std::chrono::milliseconds drain) {
   for (const auto& watcher : watchers_) watcher->RequestStop();
   if (capture_) capture_->Stop(drain);
-  for (const auto& sink : sinks_) sink->RequestStop();
-  for (const auto& sink : sinks_) sink->Stop();
+  for (const auto& sink : sinks()) {
+    if (sink->runner) sink->runner->RequestStop();
+  }
+  for (const auto& sink : sinks()) {
+    if (sink->runner) sink->runner->Stop();
+  }
   for (const auto& watcher : watchers_) watcher->Stop();
 }
 
-SinkRunner* Pipeline::FindSink(std::string_view name) const {
-  for (size_t i = 0; i < sinks_.size(); ++i) {
-    if (config_.sinks[i].name == name) return sinks_[i].get();
+std::vector<std::shared_ptr<PipelineSink>> Pipeline::sinks() const {
+  MutexLock lock(mutex_);
+  return sinks_;
+}
+
+std::shared_ptr<PipelineSink> Pipeline::FindSink(std::string_view name) const {
+  for (const auto& sink : sinks()) {
+    if (sink->config.name == name) return sink;
   }
   return nullptr;
+}
+
+std::vector<std::string> Pipeline::OrphanSinks() const {
+  auto known = topic_->KnownSinks();
+  if (!known) return {};  // nobody can tell now
+  std::erase_if(*known, [this](const std::string& name) { return FindSink(name) != nullptr; });
+  return *std::move(known);
 }
 
 void Pipeline::GiveUpDraining() {
@@ -261,10 +325,11 @@ PipelineStatus Pipeline::GetStatus() {
   for (size_t i = 0; i < watchers_.size(); ++i) {
     status.logs.emplace(config_.sources[i].name, watchers_[i]->GetStatus());
   }
-  for (size_t i = 0; i < sinks_.size(); ++i) {
-    PipelineStatus::Sink sink{config_.sinks[i].type->type, sinks_[i]->Status(), std::nullopt};
+  for (const auto& running : sinks()) {
+    if (!running->runner) continue;
+    PipelineStatus::Sink sink{running->config.type->type, running->runner->Status(), std::nullopt};
     if (!sink.status.dead_letters.empty()) {
-      if (const auto counts = topic_->PeekDeadLetters(config_.sinks[i].name))
+      if (const auto counts = topic_->PeekDeadLetters(running->config.name))
         sink.oldest_dead_letter_micros = counts->oldest_micros;
     }
     status.sinks.push_back(std::move(sink));
@@ -278,7 +343,9 @@ void Pipeline::RefreshLogs() {
 
 void Pipeline::PublishMetrics() {
   if (capture_) capture_->PublishMetrics();
-  for (const auto& sink : sinks_) sink->PublishMetrics();
+  for (const auto& sink : sinks()) {
+    if (sink->runner) sink->runner->PublishMetrics();
+  }
   const TopicStatus topic = GetTopicStatus();
   topic_stored_bytes_.Set(topic.stored_bytes
                               ? std::optional<double>(static_cast<double>(*topic.stored_bytes))

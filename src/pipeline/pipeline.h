@@ -1,9 +1,12 @@
 // One pipeline: its topic, its capture half, one runner per sink and one log watcher per source.
 //
 // Starts from the far end (sinks, then capture) and stops from the near end. Parts are strangers to
-// each other: what halts one shows in its status and stops no other.
-// Threads:   Start() and Stop() from the owner's; everything else from any thread.
-// Ownership: owns all parts; configuration's types, metrics and clock outlive it.
+// each other: what halts one shows in its status and stops no other. Sinks come and go while the
+// rest runs.
+// Threads:   Start(), Stop(), AddSink(), RemoveSink() and ReplaceSink() from the owner's, one at a
+//            time; everything else from any thread.
+// Ownership: owns all parts; configuration's types, metrics and clock outlive it. Who looks at a
+//            sink shares it: it lives on, stopped, while somebody does.
 #pragma once
 
 #include <chrono>
@@ -33,6 +36,11 @@ struct PipelineOptions {
   LogWatcherOptions watchers;
 };
 
+struct PipelineSink {
+  SinkConfig config;
+  std::unique_ptr<SinkRunner> runner;  // null: this process does not deliver
+};
+
 class Pipeline {
  public:
   // Touches nothing outside of the process yet.
@@ -53,14 +61,26 @@ class Pipeline {
   // No longer waits for sources that drain. Returns at once.
   void GiveUpDraining();
 
+  // Without sinks: these are in sinks().
   const PipelineConfig& config() const { return config_; }
   PipelineHalf half() const { return options_.half; }
   bool captures() const { return options_.half != PipelineHalf::kDeliver; }
   bool delivers() const { return options_.half != PipelineHalf::kCapture; }
 
   Topic& topic() const { return *topic_; }
-  // The sink's runner; null if there is no such sink, or this process does not deliver.
-  SinkRunner* FindSink(std::string_view name) const;
+  // In the order of the configuration; added ones last.
+  std::vector<std::shared_ptr<PipelineSink>> sinks() const TW_EXCLUDES(mutex_);
+  // Null if there is no such sink.
+  std::shared_ptr<PipelineSink> FindSink(std::string_view name) const TW_EXCLUDES(mutex_);
+
+  // After Start(): begins where `start:` says, or where it was when it last ran.
+  void AddSink(SinkConfig sink) TW_EXCLUDES(mutex_);
+  // Stops it after the call in progress; its place in the topic stays, its metrics do not.
+  void RemoveSink(std::string_view name) TW_EXCLUDES(mutex_);
+  // Stops the sink of this name and starts it anew from its committed place.
+  void ReplaceSink(SinkConfig sink) TW_EXCLUDES(mutex_);
+  // Names of sinks that have a place in the topic and are none of ours. Asks the topic.
+  std::vector<std::string> OrphanSinks() const;
 
   PipelineStatus GetStatus() TW_EXCLUDES(mutex_);
   // Somebody reads status or metrics: the watchers look again soon.
@@ -79,12 +99,14 @@ class Pipeline {
 
  private:
   void Announce();
+  void Announce(const SinkConfig& sink) const;
+  std::shared_ptr<PipelineSink> MakeSink(SinkConfig sink);
   std::map<std::string, TableDescriber::Ask> TableAsks() const;
   SourceContext ContextFor(const SourceConfig& source, std::string scratch_dir) const;
   CaptureSource SourceFor(const SourceConfig& source) const;
   TopicStatus GetTopicStatus() TW_EXCLUDES(mutex_);
 
-  const PipelineConfig config_;
+  const PipelineConfig config_;  // without sinks
   const PipelineOptions options_;
   MetricsRegistry& metrics_;
   const Clock& clock_;
@@ -95,11 +117,11 @@ class Pipeline {
 
   TableDescriber tables_;
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::shared_ptr<TopicReader> reader_
       TW_GUARDED_BY(mutex_);  // for status; null until there is a log
 
-  std::vector<std::unique_ptr<SinkRunner>> sinks_;
+  std::vector<std::shared_ptr<PipelineSink>> sinks_ TW_GUARDED_BY(mutex_);
   std::unique_ptr<Capture> capture_;
   std::vector<std::unique_ptr<LogWatcher>> watchers_;  // as config_.sources
 };

@@ -39,6 +39,8 @@ struct PipelineStatus {
     std::optional<int64_t> oldest_dead_letter_micros;
   };
   std::vector<Sink> sinks;  // in configuration order; empty: this process only captures
+  // Sinks with a place in the topic that no file declares; filled for the status document alone.
+  std::vector<std::string> orphan_sinks;
 };
 
 }  // namespace tailwater

@@ -37,7 +37,8 @@ class DeadLettersTest : public ::testing::Test {
     server_.Handle("GET", "/api/v1/status", [this](const HttpRequest&) {
       return HttpResponse{200, "application/json", status_.dump()};
     });
-    DeadLetterSink hooks{"shop", "hooks", &topic_, {}, {}};
+    const std::shared_ptr<Topic> topic(std::shared_ptr<void>(), &topic_);
+    ApiSink hooks{"shop", "hooks", topic};
     hooks.requeue = [this](const DeadLetterFilter& filter,
                            std::chrono::milliseconds) -> Result<uint64_t> {
       if (refusal_) return *refusal_;
@@ -48,7 +49,7 @@ class DeadLettersTest : public ::testing::Test {
     hooks.drop = [this](const DeadLetterFilter& filter, std::chrono::milliseconds) {
       return subscription_->DropDeadLetters(generation_, filter);
     };
-    AddDeadLetterRoutes(server_, {hooks}, clock_);
+    AddDeadLetterRoutes(server_, [hooks] { return std::vector<ApiSink>{hooks}; }, clock_);
     ASSERT_OK(server_.Start());
   }
 

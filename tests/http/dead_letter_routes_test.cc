@@ -42,13 +42,15 @@ class DeadLetterRoutes : public ::testing::Test {
     auto subscription = topic_.Subscribe("hooks", {}, nullptr);
     ASSERT_OK(subscription);
     subscription_ = *std::move(subscription);
-    DeadLetterSink hooks{"shop", "hooks", &topic_, {}, {}};
+    const std::shared_ptr<Topic> topic(std::shared_ptr<void>(), &topic_);
+    ApiSink hooks{"shop", "hooks", topic};
     hooks.requeue = [this](const DeadLetterFilter& filter, std::chrono::milliseconds) {
       filter_ = filter;
       return answer_;
     };
     hooks.drop = hooks.requeue;
-    AddDeadLetterRoutes(server_, {hooks, {"shop", "elsewhere", &topic_, {}, {}}}, clock_);
+    const std::vector<ApiSink> sinks = {hooks, {"shop", "elsewhere", topic}};
+    AddDeadLetterRoutes(server_, [sinks] { return sinks; }, clock_);
     ASSERT_OK(server_.Start());
   }
 

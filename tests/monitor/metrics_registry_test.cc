@@ -114,5 +114,19 @@ TEST(MetricsRegistry, TheExpositionPassesPromtool) {
   std::remove(path.c_str());
 }
 
+TEST(MetricsRegistry, WhatIsHiddenIsLeftOutUntilItIsShownAgain) {
+  MetricsRegistry registry;
+  registry.Scoped({{"pipeline", "shop"}, {"sink", "copy"}}).GetCounter("a_total", "A.").Add(2);
+  registry.Scoped({{"pipeline", "shop"}, {"sink", "other"}}).GetCounter("a_total", "A.").Add(3);
+  registry.Hide({{"pipeline", "shop"}, {"sink", "copy"}});
+  EXPECT_EQ(registry.Expose().find("sink=\"copy\""), std::string::npos);
+  EXPECT_NE(registry.Expose().find("sink=\"other\"} 3"), std::string::npos);
+  registry.Hide({{"pipeline", "shop"}});
+  EXPECT_EQ(registry.Expose(), "");
+  registry.Show({{"pipeline", "shop"}});
+  registry.Show({{"pipeline", "shop"}, {"sink", "copy"}});
+  EXPECT_NE(registry.Expose().find("sink=\"copy\"} 2"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tailwater

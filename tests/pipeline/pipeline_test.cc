@@ -242,6 +242,61 @@ TEST_F(PipelineTest, ADeliveringHalfWaitsForALog) {
   EXPECT_TRUE(pipeline->GetStatus().logs.empty());
 }
 
+TEST_F(PipelineTest, SinksComeAndGoWhileTheRestRuns) {
+  server_.CommitIds(0, 3);
+  const auto pipeline = Make();
+  pipeline->Start();
+  ASSERT_OK(CatchUpWith(*pipeline));
+  AddSink("late", "bad");
+  pipeline->AddSink(config_.sinks.back());
+  ASSERT_OK(CatchUpWith(*pipeline));
+  EXPECT_EQ(bad_.events.size(), 4u) << "it begins where `start:` says";
+  const auto late = pipeline->FindSink("late");
+  pipeline->ReplaceSink(config_.sinks.back());
+  server_.CommitIds(3, 1);
+  ASSERT_OK(CatchUpWith(*pipeline));
+  EXPECT_EQ(bad_.events.size(), 5u) << "it went on where it was";
+  EXPECT_EQ(late->runner->Status().state, SinkState::kStopped) << "who still holds it may look";
+  pipeline->PublishMetrics();
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("sink=\"late\""));
+  pipeline->RemoveSink("late");
+  pipeline->PublishMetrics();
+  EXPECT_THAT(metrics_.Expose(), ::testing::Not(HasSubstr("sink=\"late\"")));
+  EXPECT_EQ(pipeline->GetStatus().sinks.size(), 1u);
+  EXPECT_THAT(pipeline->OrphanSinks(), ::testing::ElementsAre("late"));
+  server_.CommitIds(4, 1);
+  ASSERT_OK(CatchUpWith(*pipeline));
+  pipeline->Stop(seconds(10));
+  EXPECT_EQ(good_.events.size(), 6u) << "the other one did not notice";
+  EXPECT_EQ(good_.opens, 1);
+  EXPECT_EQ(bad_.events.size(), 5u);
+}
+
+TEST_F(PipelineTest, CatchingUpEndsWithAPausedSink) {
+  server_.CommitIds(0, 1);
+  const auto pipeline = Make();
+  pipeline->Start();
+  ASSERT_OK(CatchUpWith(*pipeline));
+  ASSERT_OK(pipeline->FindSink("copy")->runner->Pause(seconds(30)));
+  ASSERT_TRUE(WaitFor([&] { return SinkOf(*pipeline, 0).state == SinkState::kPaused; }));
+  EXPECT_TRUE(Ready(*pipeline)) << "a person wanted it so";
+  const Status outcome = CatchUpWith(*pipeline);
+  EXPECT_THAT(outcome, IsErrorWith("component_halted"));
+  EXPECT_THAT(outcome.error().message, HasSubstr("sink_paused"));
+}
+
+TEST_F(PipelineTest, KnowsTheTablesWithoutAKey) {
+  tables_ =
+      std::vector<TableDescription>{{TestSchema("orders", {"id*:int64", "note:text"}), false, ""},
+                                    {TestSchema("events", {"note:text"}), false, ""}};
+  const auto pipeline = Make();
+  const auto keyless = pipeline->KeylessTables(config_.sinks[0]);
+  ASSERT_OK(keyless);
+  EXPECT_THAT(*keyless, ::testing::ElementsAre("shop:public.events"));
+  tables_ = Error{Disposition::kRetry, "connection_refused", "no server there"};
+  EXPECT_THAT(Make()->KeylessTables(config_.sinks[0]), IsErrorWith("tables_unknown"));
+}
+
 TEST_F(PipelineTest, StopsTwiceAndBeforeStart) {
   const auto pipeline = Make();
   pipeline->Stop(seconds(1));
@@ -264,7 +319,7 @@ TEST_F(PipelineTest, RefusesASinkWhoseColumnsTheTablesLack) {
   tables_ = std::vector<TableDescription>{
       {TestSchema("orders", {"id*:int64", "total:int64", "note:int64"}), false, "ALTER TABLE …;"}};
   const auto pipeline = Make();
-  const Status refused = pipeline->CheckSinkRules(pipeline->config().sinks[1]);
+  const Status refused = pipeline->CheckSinkRules(pipeline->sinks()[1]->config);
   ASSERT_THAT(refused, IsErrorWith("sink_rules_do_not_fit"));
   EXPECT_EQ(refused.error().disposition, Disposition::kNeedsOperator);
   EXPECT_EQ(refused.error().message,
@@ -272,7 +327,7 @@ TEST_F(PipelineTest, RefusesASinkWhoseColumnsTheTablesLack) {
             "sinks.mapped.id: public.orders has no column 'totl' (did you mean 'total'?) (2) "
             "shop.yaml:8:9: sinks.mapped.was: reads OLD.note, but the log carries only the key of "
             "an old row of public.orders: ALTER TABLE …;");
-  EXPECT_OK(pipeline->CheckSinkRules(pipeline->config().sinks[0]));  // it names no columns
+  EXPECT_OK(pipeline->CheckSinkRules(pipeline->sinks()[0]->config));  // it names no columns
 }
 
 TEST_F(PipelineTest, ASinkThatDoesNotFitTheTablesWaitsForAnOperatorBesideTheOthers) {
