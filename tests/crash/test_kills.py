@@ -86,7 +86,7 @@ def fold(records):
 
 def test_each_id_once_and_every_copy_equal_after_200_kills(tmp_path):
     chance = random.Random(SEED)
-    points = crash_points()
+    points = [point for point in crash_points() if not point.startswith("kafka_")]  # these fire in tests of Kafka
     assert points, "no crash point found in the sources"
     hit = collections.Counter()
     with start_server() as server:
