@@ -6,7 +6,7 @@
 #include <string>
 
 #include "support/sqlite.h"
-#include "topic/local/dead_letter_table.h"
+#include "topic/dead_letter_table.h"
 #include "topic/local/file_lock.h"
 #include "topic/local/log_file.h"
 #include "topic/topic.h"

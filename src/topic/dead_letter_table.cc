@@ -1,11 +1,11 @@
-#include "topic/local/dead_letter_table.h"
+#include "topic/dead_letter_table.h"
 
 #include <algorithm>
 #include <limits>
 
 #include "support/text.h"
 
-namespace tailwater::local {
+namespace tailwater {
 
 namespace {
 
@@ -292,6 +292,22 @@ Result<std::vector<DeadLetter>> DeadLetterTable::LoadBlocked(const std::string& 
   return letters;
 }
 
+Result<std::vector<DeadLetter>> DeadLetterTable::LoadPlaces(std::string_view query) {
+  TW_ASSIGN_OR_RETURN(
+      auto select,
+      file_->Prepare(
+          fmt::format("SELECT {} FROM dead_letters WHERE (partition, \"offset\") IN ({}) "
+                      "ORDER BY partition, \"offset\"",
+                      kColumns, query),
+          false));
+  std::vector<DeadLetter> letters;
+  while (true) {
+    TW_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return letters;
+    letters.push_back(ReadLetter(select));
+  }
+}
+
 Result<bool> DeadLetterTable::Apply(const Subscription::Update& update) {
   TW_ASSIGN_OR_RETURN(const bool removed, Remove(update));
   TW_TRY(Add(update.add));
@@ -434,4 +450,4 @@ Result<uint64_t> DeadLetterTable::Drop(const DeadLetterFilter& filter, size_t li
   return static_cast<uint64_t>(file_->changes());
 }
 
-}  // namespace tailwater::local
+}  // namespace tailwater

@@ -1,4 +1,5 @@
-// The dead letters in <sink>.db: their tables, and what is asked of them.
+// The dead letters of one sink in an SQLite database: their tables, and what is asked of them. In
+// <sink>.db of the local topic; in a temporary copy of what the kafka topic keeps.
 //
 // One row per record, found by place, id, key, table and age. Counts per state and code are kept by
 // triggers, so that asking costs the same with none and with a hundred thousand. Not thread-safe;
@@ -15,7 +16,7 @@
 #include "support/sqlite.h"
 #include "topic/topic.h"
 
-namespace tailwater::local {
+namespace tailwater {
 
 // Tables, indexes and triggers of the newest format.
 extern const char kDeadLetterTables[];
@@ -37,6 +38,9 @@ class DeadLetterTable {
   Result<std::vector<DeadLetter>> LoadBlocked(const std::string& key, size_t max_records,
                                               size_t max_bytes);
 
+  // Those whose places the query names, in order.
+  Result<std::vector<DeadLetter>> LoadPlaces(std::string_view query);
+
   // These three within the caller's write transaction.
   // What an update does to dead letters: sweeps, clears, removals, additions. True: rows went.
   Result<bool> Apply(const Subscription::Update& update);
@@ -56,4 +60,4 @@ class DeadLetterTable {
   sqlite::Statement make_room_, replace_base_missing_, put_;
 };
 
-}  // namespace tailwater::local
+}  // namespace tailwater
