@@ -228,6 +228,15 @@ Result<Database> Database::OpenInMemory() {
   return MakeError(code, 0, fmt::format("open in memory: {}", sqlite3_errstr(code)));
 }
 
+Result<Database> Database::OpenTemporary() {
+  constexpr int kFlags =
+      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  Database database;
+  const int code = sqlite3_open_v2("", &database.database_, kFlags, nullptr);
+  if (code == SQLITE_OK) return database;
+  return MakeError(code, 0, fmt::format("open a temporary file: {}", sqlite3_errstr(code)));
+}
+
 Status Database::Execute(const std::string& sql) {
   errno = 0;
   const int code = sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr);

@@ -82,6 +82,9 @@ class Database {
 
   // A connection of its own without a file, for what SQLite computes without tables.
   static Result<Database> OpenInMemory();
+  // A database of its own in a file without a name, gone with the connection; on disk only once it
+  // is large.
+  static Result<Database> OpenTemporary();
 
   // Runs one or more statements without parameters; rows are ignored.
   Status Execute(const std::string& sql);

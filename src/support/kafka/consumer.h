@@ -105,5 +105,10 @@ class Consumer {
 Status ReadToEnd(const ClientOptions& client, const std::string& topic, int32_t partition,
                  std::stop_token stop, std::chrono::milliseconds timeout,
                  const std::function<Status(const IncomingRecord&)>& visit);
+// The same to the last stable offset and not one record further: waits for no transaction, and what
+// one transaction wrote is handed over whole or not at all.
+Status ReadStable(const ClientOptions& client, const std::string& topic, int32_t partition,
+                  std::stop_token stop, std::chrono::milliseconds timeout,
+                  const std::function<Status(const IncomingRecord&)>& visit);
 
 }  // namespace tailwater::kafka

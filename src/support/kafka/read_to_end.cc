@@ -33,11 +33,9 @@ class Bell {
   bool rung_ = false;
 };
 
-}  // namespace
-
-Status ReadToEnd(const ClientOptions& client, const std::string& topic, int32_t partition,
-                 std::stop_token stop, std::chrono::milliseconds timeout,
-                 const std::function<Status(const IncomingRecord&)>& visit) {
+Status ReadUpTo(const ClientOptions& client, bool committed_end, const std::string& topic,
+                int32_t partition, const std::stop_token& stop, std::chrono::milliseconds timeout,
+                const std::function<Status(const IncomingRecord&)>& visit) {
   const auto deadline = SteadyClock::now() + timeout;
   const auto left = [&] {
     return std::max(1ms,
@@ -49,7 +47,7 @@ Status ReadToEnd(const ClientOptions& client, const std::string& topic, int32_t 
   options.topic = topic;
   options.headers = true;
   options.fetch_wait = 20ms;  // the end is told soon, and this takes no long time
-  options.read_committed = false;
+  options.read_committed = committed_end;
   Watermarks marks;
   {
     TW_ASSIGN_OR_RETURN(const auto asker, Consumer::Create(options));
@@ -65,7 +63,9 @@ Status ReadToEnd(const ClientOptions& client, const std::string& topic, int32_t 
   TW_TRY(consumer->Start(partition, marks.low));
   while (!stop.stop_requested()) {
     const Taken taken = consumer->Take(partition, kBytesAtOnce);
-    for (const IncomingRecord& record : taken.records) TW_TRY(visit(record));
+    for (const IncomingRecord& record : taken.records) {
+      if (record.offset < marks.high) TW_TRY(visit(record));
+    }
     if (taken.next_offset >= marks.high) return {};
     if (taken.error) return *taken.error;
     if (!taken.records.empty()) continue;
@@ -79,6 +79,20 @@ Status ReadToEnd(const ClientOptions& client, const std::string& topic, int32_t 
     bell.Wait(stop, std::min(deadline, SteadyClock::now() + 1s));
   }
   return Error{Disposition::kCancelled, "stopped", "stopped while reading " + topic};
+}
+
+}  // namespace
+
+Status ReadToEnd(const ClientOptions& client, const std::string& topic, int32_t partition,
+                 std::stop_token stop, std::chrono::milliseconds timeout,
+                 const std::function<Status(const IncomingRecord&)>& visit) {
+  return ReadUpTo(client, false, topic, partition, stop, timeout, visit);
+}
+
+Status ReadStable(const ClientOptions& client, const std::string& topic, int32_t partition,
+                  std::stop_token stop, std::chrono::milliseconds timeout,
+                  const std::function<Status(const IncomingRecord&)>& visit) {
+  return ReadUpTo(client, true, topic, partition, stop, timeout, visit);
 }
 
 }  // namespace tailwater::kafka
