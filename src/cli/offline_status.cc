@@ -97,6 +97,7 @@ class Looker {
     TW_ASSIGN_OR_RETURN(const Subscription::Stored stored, topic_->PeekOffsets(sink.name));
     out.status.log_id = stored.log_id;
     out.status.offsets = stored.offsets;
+    if (stored.paused) out.status.state = SinkState::kPaused;
     TW_ASSIGN_OR_RETURN(const Subscription::DeadLetterCounts dead,
                         topic_->PeekDeadLetters(sink.name));
     out.status.dead_letters = dead.by_code;
@@ -172,7 +173,8 @@ Result<ordered_json> OfflineStatus(const std::vector<const PipelineConfig*>& pip
       }
     }
     for (ordered_json& sink : pipeline["sinks"]) {
-      sink["state"] = "unknown";
+      // A pause outlives the process.
+      if (sink["state"] != SinkStateName(SinkState::kPaused)) sink["state"] = "unknown";
       for (const char* key :
            {"read", "applied", "superseded", "filtered", "dead", "parked", "waiting", "in_flight",
             "rejected", "base_missing", "replayed", "retries", "frontiers"}) {

@@ -3,6 +3,8 @@ import json
 import signal
 import threading
 
+import pytest
+
 from tests.support.daemon import Pipeline, wait_until
 from tests.support.workload import COLUMNS, SCHEMA, TABLES, Workload, as_multiset, differences, source_rows
 
@@ -90,6 +92,8 @@ def test_a_paused_sink_stays_paused_over_a_kill_and_nobody_else_notices(server, 
             assert 'tailwater_sink_state{pipeline="shop",sink="copy",state="paused"} 1' in daemon.get("/metrics")
             daemon.process.send_signal(signal.SIGKILL)
             daemon.process.wait()
+        offline = json.loads(pipeline.command("status", pipeline.files[0], "-o", "json").stdout)
+        assert {s["name"]: s["state"] for s in offline["pipelines"][0]["sinks"]} == {"copy": "paused", "feed": "unknown"}
         with pipeline.start() as daemon:
             daemon.wait_state("streaming")
             wait_until("the pause to be known", lambda: daemon.sink("copy")["state"] == "paused")
@@ -148,6 +152,30 @@ def test_a_copy_with_a_keyless_table_is_not_rewound(server, tmp_path):
         said = sinks(pipeline, daemon, "rewind", "copy", "--to", "beginning", "--yes", code=1)
         assert "shop:public.visits" in said and "without a key" in said
         assert pipeline.copy("select count(*) from visits") == [(2,)]
+
+
+@pytest.mark.parametrize("point", ["sink_rewind_marked", "sink_rewound_in_target", "sink_rewound"])
+def test_a_crash_in_a_rewind_is_as_if_it_came_before_or_after(server, tmp_path, point):
+    server.sql("create table t (id int primary key, note text)")
+    pipeline = Pipeline(tmp_path, server, ["public.t"])
+    with pipeline.start(TAILWATER_CRASH_POINT=f"{point}:1") as daemon:
+        daemon.wait_state("streaming")
+        server.sql("insert into t select g, 'a' from generate_series(1, 100) g")
+        server.sql("update t set note = 'b' where id <= 50; delete from t where id > 90")
+        wait_until("the rows", lambda: daemon.sink("copy")["applied"] >= 160 and daemon.sink("copy").get("lag_records") == 0)
+        place = daemon.sink("copy")["offsets"]["0"]
+        assert pipeline.command("sinks", "rewind", "copy", "--to", "beginning", "--yes", TAILWATER_URL=daemon.url).returncode != 0
+        assert daemon.wait_exit() != 0
+    with pipeline.start() as daemon:
+        daemon.wait_state("streaming")
+        wait_until("it to be at the end again", lambda: daemon.sink("copy").get("lag_records") == 0)
+        again = daemon.sink("copy")["applied"] + daemon.sink("copy")["superseded"]
+        assert again == 0 if point == "sink_rewind_marked" else again >= 160
+        assert pipeline.copy("select id, note from t order by id") == server.sql("select id, note from t order by id")
+        assert "come again" in sinks(pipeline, daemon, "rewind", "copy", "--to", "beginning", "--yes")
+        wait_until("all to come again", lambda: daemon.sink("copy")["applied"] + daemon.sink("copy")["superseded"] >= again + 160 and
+                   daemon.sink("copy")["offsets"]["0"] >= place)
+        assert pipeline.copy("select id, note from t order by id") == server.sql("select id, note from t order by id")
 
 
 def test_commands_say_what_is_wrong(tmp_path):
