@@ -10,7 +10,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kTimeout = 30s;
+// A stop waits so long at most while the cluster is away.
+constexpr auto kTimeout = 10s;
 // What a broker takes unless it is told otherwise.
 constexpr size_t kDefaultMaxMessageBytes = 1'048'588;
 

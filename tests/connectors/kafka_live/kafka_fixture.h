@@ -25,8 +25,9 @@ class KafkaTarget {
  public:
   // `yaml`: options beside brokers, server_name and create.
   explicit KafkaTarget(std::string yaml = "format: json\n",
-                       std::string create = "create: {partitions: 2, replication: 1}\n")
-      : yaml_(std::move(yaml)), create_(std::move(create)) {
+                       std::string create = "create: {partitions: 2, replication: 1}\n",
+                       KafkaServer& server = KafkaServer::Shared())
+      : server_(server), yaml_(std::move(yaml)), create_(std::move(create)) {
     admin_ = *kafka::Admin::Create(server_.client(), std::chrono::seconds(30));
   }
 
@@ -79,7 +80,7 @@ class KafkaTarget {
   StubMetrics& metrics() { return metrics_; }
 
  private:
-  KafkaServer& server_ = KafkaServer::Shared();
+  KafkaServer& server_;
   const std::string prefix_ = KafkaServer::UniqueName("target");
   const std::string yaml_, create_;
   StubMetrics metrics_;

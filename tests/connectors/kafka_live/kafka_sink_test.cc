@@ -210,6 +210,68 @@ TEST_F(KafkaSinkTest, EachRecordOnceOverKillsAbortsZombiesAndCommitsNobodyHeardO
   for (const auto& [id, count] : seen) EXPECT_EQ(count, 1) << id;
 }
 
+TEST_F(KafkaSinkTest, EachRecordOnceThoughTheBrokerIsKilledAndStalledInBetween) {
+  KafkaServer server;
+  KafkaTarget target("format: json\ntransaction_timeout: 5s\n",
+                     "create: {partitions: 1, replication: 1}\n", server);
+  auto sink = target.OpenSink();
+  Offsets held;
+  for (int round = 0; round < 4 || held[0] < 60; ++round) {
+    DeliveryBatchBuilder batch;
+    for (int i = 0; i < 10; ++i) {
+      batch.Insert(orders_, 1 + held[0] + i, {Int(held[0] + i), Text("a")});
+    }
+    const Offsets expected = held[0] == 0 ? Offsets() : held;
+    const bool before = round == 1;
+    if (before) {
+      server.Command("crash");
+      server.Command("start");
+    }
+    auto verdicts = sink->Write(batch.Build(held[0]));
+    if (verdicts && (round == 0 || round == 2)) {
+      server.Command(round == 0 ? "crash" : "freeze");
+      server.Command(round == 0 ? "start" : "thaw");
+    }
+    if (verdicts) {
+      const auto outcome = sink->Commit("log", expected, {{0, held[0] + 10}});
+      if (outcome && *outcome == CommitOutcome::kCommitted) {
+        held[0] += 10;
+        continue;
+      }
+    }
+    // As the runner does it: until the cluster answers.
+    Status again;
+    for (int tries = 0; tries < 20; ++tries) {
+      again = sink->Assigned(std::vector<int32_t>{0});
+      if (again) break;
+      EXPECT_EQ(again.error().disposition, Disposition::kRetry) << again.error().message;
+    }
+    ASSERT_OK(again);
+    const auto stored = sink->StoredOffsets();
+    ASSERT_OK(stored);
+    held = stored->offsets;
+  }
+  const auto records = target.ReadTable("orders");
+  ASSERT_EQ(static_cast<int64_t>(records.size()), held[0]);
+  for (size_t i = 0; i < records.size(); ++i) {
+    EXPECT_EQ(records[i].headers.at("tailwater.version"), std::to_string(i + 1));
+  }
+}
+
+TEST_F(KafkaSinkTest, AClusterThatIsNotThereIsTriedAgain) {
+  KafkaTarget target;
+  Problems problems;
+  const auto node = ParseYaml("brokers: [127.0.0.1:1]\n", "sink.yaml", problems);
+  KafkaConfig config;
+  ParseOptions(KafkaOptions(), *node, kSinkKeys, &config, problems);
+  KafkaSink sink(config, {}, {"pipe", "copy", {}, Logger("test"), target.metrics(), {}});
+  const Status opened = sink.Open();
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().disposition, Disposition::kRetry);
+  EXPECT_EQ(opened.error().code, "kafka_unreachable");
+  EXPECT_THAT(opened.error().message, HasSubstr("127.0.0.1:1"));
+}
+
 TEST_F(KafkaSinkTest, AnOwnerThatWasFencedWhileItWroteLosesAndSaysSo) {
   KafkaTarget target;
   auto first = target.OpenSink();
