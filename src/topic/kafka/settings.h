@@ -25,9 +25,11 @@ struct KafkaSettings {
   std::chrono::seconds retention{7 * 24 * 3600};  // since publication; 0 = by size alone
   uint64_t max_bytes = 0;                         // of all partitions; 0 = by time alone
 
-  size_t max_record_bytes = 64 << 20;                 // key and value
-  size_t queue_bytes = 16 << 20;                      // in front of the appending thread
-  std::chrono::milliseconds lease_timeout{6'000};     // a holder that is gone is replaced after it
+  size_t max_record_bytes = 64 << 20;              // key and value
+  size_t queue_bytes = 16 << 20;                   // in front of the appending thread
+  std::chrono::milliseconds lease_timeout{6'000};  // a holder that is gone is replaced after it
+  // A transaction that nobody ends is aborted by the brokers; committed readers wait so long.
+  std::chrono::milliseconds transaction_timeout{10'000};
   std::chrono::milliseconds request_timeout{30'000};  // of what is asked of the cluster
 
   std::string StateTopic() const { return topic + ".state"; }
