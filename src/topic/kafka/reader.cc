@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 constexpr size_t kLaneBytes = 4 << 20;
 constexpr size_t kPartitionBytes = 128 << 10;
 constexpr std::chrono::seconds kIdle{5};
+constexpr int64_t kLittle = 16;
 // Looked at even if nothing rang: what librdkafka forgot to tell costs no more than this.
 constexpr std::chrono::milliseconds kLookAnyway{1000};
 // Of a question to the cluster; those of status come often.
@@ -167,8 +168,14 @@ Result<FetchLane*> KafkaReader::LaneAt(int32_t partition, int64_t offset,
   for (const auto& lane : lanes_) {
     if (!lane->Reads(partition)) {
       if (free == nullptr) free = lane.get();
-    } else if (lane->Covers(partition, offset) &&
-               (best == nullptr || lane->End(partition) > best->End(partition))) {
+      continue;
+    }
+    // A little ahead of it lie markers that it has not passed yet.
+    if (const int64_t end = lane->End(partition); offset > end && offset - end <= kLittle) {
+      lane->Look(partition, end, SIZE_MAX, now);
+    }
+    if (lane->Covers(partition, offset) &&
+        (best == nullptr || lane->End(partition) > best->End(partition))) {
       best = lane.get();
     }
   }
