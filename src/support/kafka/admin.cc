@@ -185,7 +185,10 @@ Result<std::vector<std::string>> Admin::ListTopics() {
   return topics;
 }
 
-Status Admin::CreateTopic(const TopicSpec& spec) {
+Status Admin::CreateTopic(const TopicSpec& spec) { return CreateTopic(spec, false); }
+Status Admin::CheckCreateTopic(const TopicSpec& spec) { return CreateTopic(spec, true); }
+
+Status Admin::CreateTopic(const TopicSpec& spec, bool only_check) {
   const std::string doing = fmt::format("making topic {}", spec.name);
   std::array<char, 512> text{};
   const Owned<rd_kafka_NewTopic_t, rd_kafka_NewTopic_destroy> topic(rd_kafka_NewTopic_new(
@@ -203,6 +206,12 @@ Status Admin::CreateTopic(const TopicSpec& spec) {
       const Event event,
       impl_->Request(doing, RD_KAFKA_ADMIN_OP_CREATETOPICS,
                      [&](rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
+                       if (only_check) {
+                         std::array<char, 256> why{};
+                         (void)rd_kafka_AdminOptions_set_validate_only(options, 1, why.data(),
+                                                                       why.size());
+                       }
+
                        rd_kafka_CreateTopics(impl_->rk(), &asked, 1, options, queue);
                      }));
   size_t count = 0;

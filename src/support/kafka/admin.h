@@ -52,6 +52,8 @@ class Admin {
   // A topic that is there already is no error. kNeedsOperator "kafka_policy_violation" where the
   // cluster refuses (replication larger than its brokers, …), "kafka_not_authorized".
   Status CreateTopic(const TopicSpec& spec);
+  // Whether CreateTopic() would do; makes nothing.
+  Status CheckCreateTopic(const TopicSpec& spec);
   Result<std::map<std::string, std::string>> TopicSettings(const std::string& topic);
   Result<std::map<std::string, std::string>> BrokerSettings();
   // What is not there is no error.
@@ -65,6 +67,7 @@ class Admin {
 
  private:
   class Impl;
+  Status CreateTopic(const TopicSpec& spec, bool only_check);
   explicit Admin(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
