@@ -1,21 +1,12 @@
 #include "opensearch/base_reader.h"
 
 #include <algorithm>
-#include <deque>
 #include <utility>
 
 #include "support/text.h"
 
 namespace tailwater::opensearch {
 namespace {
-
-// Documents in one request; their sizes are not known.
-constexpr size_t kMostDocuments = 250;
-
-struct Part {
-  size_t begin = 0;
-  size_t end = 0;
-};
 
 Request MakeRequest(std::span<const DocumentPlace> places) {
   Request request{"POST", "/_mget", R"({"docs":[)"};
@@ -87,29 +78,16 @@ bool ReadAnswer(const HttpAnswer& answer, std::string_view label, std::span<Held
 
 }  // namespace
 
-std::vector<HeldDocument> ReadDocuments(Cluster& cluster, std::span<const DocumentPlace> places,
-                                        size_t in_flight) {
+std::vector<HeldDocument> ReadDocuments(Cluster& cluster, std::span<const DocumentPlace> places) {
   std::vector<HeldDocument> held(places.size());
-  std::deque<Part> waiting;
-  for (size_t i = 0; i < places.size(); i += kMostDocuments) {
-    waiting.push_back({i, std::min(i + kMostDocuments, places.size())});
-  }
-  std::deque<std::pair<Part, Cluster::Pending>> flights;
-  while (!waiting.empty() || !flights.empty()) {
-    while (!waiting.empty() && flights.size() < in_flight) {
-      const Part part = waiting.front();
-      waiting.pop_front();
-      flights.emplace_back(
-          part, cluster.Send(MakeRequest(places.subspan(part.begin, part.end - part.begin))));
+  for (size_t begin = 0, most = places.size(); begin < places.size();) {
+    const size_t size = std::min(most, places.size() - begin);
+    const HttpAnswer answer = cluster.Call(MakeRequest(places.subspan(begin, size)));
+    if (ReadAnswer(answer, cluster.label(), std::span(held).subspan(begin, size))) {
+      begin += size;
+    } else {
+      most = std::max<size_t>(size / 2, 1);
     }
-    auto [part, pending] = std::move(flights.front());
-    flights.pop_front();
-    const HttpAnswer answer = cluster.Wait(pending);
-    const std::span<HeldDocument> target(held.data() + part.begin, part.end - part.begin);
-    if (ReadAnswer(answer, cluster.label(), target)) continue;
-    const size_t middle = part.begin + (part.end - part.begin) / 2;
-    waiting.push_front({middle, part.end});
-    waiting.push_front({part.begin, middle});
   }
   return held;
 }

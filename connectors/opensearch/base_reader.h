@@ -21,8 +21,7 @@ struct HeldDocument {
   std::string source;   // JSON
 };
 
-// One per place, in order.
-std::vector<HeldDocument> ReadDocuments(Cluster& cluster, std::span<const DocumentPlace> places,
-                                        size_t in_flight);
+// One per place, in order; as many at a time as one answer holds.
+std::vector<HeldDocument> ReadDocuments(Cluster& cluster, std::span<const DocumentPlace> places);
 
 }  // namespace tailwater::opensearch

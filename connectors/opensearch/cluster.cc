@@ -17,8 +17,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Answers hold whole documents where bases of partial rows are read.
-constexpr size_t kMostReplyBytes = 256 << 20;
+// Answers hold whole documents where bases of partial rows are read; the server takes none beyond
+// http.max_content_length, 100 MB.
+constexpr size_t kMostReplyBytes = 128 << 20;
 constexpr auto kNodePause = 10s;
 constexpr size_t kLeastCompressed = 1024;
 

@@ -95,7 +95,7 @@ Status IndexCatalog::Read(const std::string& name, JsonView answer, Index& index
       });
     }
   }
-  if (!index.ours && !answer.Find("settings", "index.gc_deletes")) {
+  if (!index.ours && !answer.Find("settings", "index.gc_deletes") && warned_.insert(name).second) {
     logger_.Warn("index.gc_deletes of the index is 60s: a delete is forgotten after that; raise it",
                  {{"index", name}});
   }
@@ -204,6 +204,7 @@ Status IndexCatalog::RememberSweep(Cluster& cluster, const std::string& name,
   const Judgement judgement = JudgeAdministration(answer, cluster.label());
   if (judgement.code == "opensearch_permission_missing") {
     // The deletes themselves are remembered one by one, as long as index.gc_deletes says.
+    if (!warned_.insert(name + "/_meta").second) return {};
     logger_.Warn(
         "the user may not write _meta of the index: what a sweep removed is remembered "
         "for index.gc_deletes only; grant manage",

@@ -62,6 +62,7 @@ class IndexCatalog {
   const Logger& logger_;
   std::map<std::string, Index> indices_;
   std::map<std::string, int64_t, std::less<>> swept_;  // by origin
+  std::set<std::string> warned_;                       // of what was said once
 };
 
 }  // namespace tailwater::opensearch

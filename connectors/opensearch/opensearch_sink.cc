@@ -11,6 +11,10 @@
 namespace tailwater::opensearch {
 namespace {
 
+// What is held of other documents in memory.
+constexpr size_t kBasesAtATime = 250;
+constexpr size_t kBytesAtATime = 16 << 20;
+
 bool IsRow(Operation operation) {
   switch (operation) {
     case Operation::kInsert:
@@ -235,21 +239,31 @@ bool OpenSearchSink::Image(const CollapsedChange& item, const TablePlan& plan,
 }
 
 void OpenSearchSink::OverlayBases(Pass& pass) {
-  if (pass.partials.empty()) return;
-  std::vector<DocumentPlace> places;
-  places.reserve(pass.partials.size());
-  for (const Partial& partial : pass.partials) places.push_back(partial.place);
-  const std::vector<HeldDocument> held = ReadDocuments(*cluster_, places, config_.batch.in_flight);
-  bases_total_.Add(static_cast<double>(held.size()));
-  for (size_t i = 0; i < held.size(); ++i) OverlayBase(pass, pass.partials[i], held[i]);
+  // Documents may be large: a part of them at a time.
+  size_t bytes = 0;
+  for (const BulkOperation& operation : pass.operations) bytes += operation.lines.size();
+  for (size_t begin = 0; begin < pass.partials.size(); begin += kBasesAtATime) {
+    const size_t end = std::min(begin + kBasesAtATime, pass.partials.size());
+    std::vector<DocumentPlace> places;
+    for (size_t i = begin; i < end; ++i) places.push_back(pass.partials[i].place);
+    const std::vector<HeldDocument> held = ReadDocuments(*cluster_, places);
+    bases_total_.Add(static_cast<double>(held.size()));
+    for (size_t i = begin; i < end; ++i) {
+      const size_t before = pass.operations.size();
+      OverlayBase(pass, pass.partials[i], held[i - begin]);
+      if (pass.operations.size() > before) bytes += pass.operations.back().lines.size();
+      if (bytes < kBytesAtATime) continue;
+      Send(pass);
+      bytes = 0;
+    }
+  }
 }
 
 void OpenSearchSink::OverlayBase(Pass& pass, const Partial& partial, const HeldDocument& held) {
   const Change& change = *pass.items[partial.number].last->change;
   Verdict& verdict = pass.verdicts[partial.number];
   if (!held.judgement.good()) {
-    verdict = opensearch::ToVerdict(held.judgement);
-    if (held.judgement.outcome == Outcome::kIndexMissing) catalog_.Forget(partial.place.index);
+    verdict = VerdictOf(held.judgement, partial.place.index);
     return;
   }
   if (!held.found) {
@@ -278,23 +292,38 @@ void OpenSearchSink::OverlayBase(Pass& pass, const Partial& partial, const HeldD
   pass.sent.push_back({partial.number, partial.plan, partial.place});
 }
 
+Verdict OpenSearchSink::VerdictOf(const Judgement& judgement, const std::string& index) {
+  if (judgement.outcome != Outcome::kIndexMissing) return opensearch::ToVerdict(judgement);
+  catalog_.Forget(index);
+  if (!config_.create) return opensearch::ToVerdict(judgement);
+  return Verdict::Unavailable(judgement.code,
+                              fmt::format("somebody deleted index {}: it is created again, without "
+                                          "the documents that it had; rewind the sink to fill it",
+                                          index),
+                              {});
+}
+
 void OpenSearchSink::Send(Pass& pass) {
   if (pass.operations.empty()) return;
   const std::vector<Judgement> judgements = bulk_.Write(*cluster_, pass.operations);
   std::vector<size_t> refused;  // of pass.sent
   for (size_t i = 0; i < judgements.size(); ++i) {
     const Judgement& judgement = judgements[i];
-    pass.verdicts[pass.sent[i].number] = opensearch::ToVerdict(judgement);
-    if (judgement.outcome == Outcome::kIndexMissing) catalog_.Forget(pass.sent[i].place.index);
+    pass.verdicts[pass.sent[i].number] = VerdictOf(judgement, pass.sent[i].place.index);
     if (pass.verdicts[pass.sent[i].number].kind == Verdict::Kind::kRejected) refused.push_back(i);
   }
-  if (!refused.empty()) MarkRefused(pass, refused);
+  for (size_t begin = 0; begin < refused.size(); begin += kBasesAtATime) {
+    MarkRefused(pass,
+                std::span(refused).subspan(begin, std::min(kBasesAtATime, refused.size() - begin)));
+  }
+  pass.operations.clear();
+  pass.sent.clear();
 }
 
-void OpenSearchSink::MarkRefused(Pass& pass, const std::vector<size_t>& refused) {
+void OpenSearchSink::MarkRefused(Pass& pass, std::span<const size_t> refused) {
   std::vector<DocumentPlace> places;
   for (const size_t i : refused) places.push_back(pass.sent[i].place);
-  const std::vector<HeldDocument> held = ReadDocuments(*cluster_, places, config_.batch.in_flight);
+  const std::vector<HeldDocument> held = ReadDocuments(*cluster_, places);
   std::vector<BulkOperation> operations;
   std::vector<size_t> numbers;  // of the items
   for (size_t k = 0; k < held.size(); ++k) {

@@ -8,7 +8,7 @@
 
 #include <memory>
 #include <optional>
-#include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -51,8 +51,9 @@ class OpenSearchSink final : public Sink {
   void OverlayBases(Pass& pass);
   void OverlayBase(Pass& pass, const Partial& partial, const HeldDocument& held);
   void Send(Pass& pass);
+  Verdict VerdictOf(const Judgement& judgement, const std::string& index);
   // Documents whose next change was refused are no base any more; the mark outlives a restart.
-  void MarkRefused(Pass& pass, const std::vector<size_t>& refused);
+  void MarkRefused(Pass& pass, std::span<const size_t> refused);
   void Reject(Pass& pass, size_t number, Error error);
   const PlanOrError& PlanOf(const Change& change);
   // What of the row the change itself says: columns that did not change are in the old row, if the

@@ -91,6 +91,29 @@ def test_a_random_history_arrives_whole(server, search, prefix, tmp_path, seed):
     assert_index_equals_source(search, prefix, server)
 
 
+def test_elasticsearch_takes_the_same_history(server, prefix, tmp_path):
+    try:
+        opensearch.fetch("elasticsearch")
+    except Exception as error:
+        pytest.skip(f"Elasticsearch cannot be had: {error}")
+    server.sql(SCHEMA)
+    with opensearch.OpenSearchServer("elasticsearch", {"http.max_content_length": "1mb"}) as elastic:
+        pipeline = Pipeline(tmp_path, server, TABLES, sinks={"search": {**sink(elastic, prefix, json="flattened"), "type": "elasticsearch"}})
+        with pipeline.start() as daemon:
+            daemon.wait_state("streaming")
+            run_workload(server, 3, 200)
+            assert daemon.stop() == 0
+        pipeline.catch_up()
+        assert_index_equals_source(elastic, prefix, server)
+        # Larger than the server takes: requests are split until one document stands alone.
+        with pipeline.start() as daemon:
+            daemon.wait_state("streaming")
+            server.sql("insert into settings select 'wide ' || g, repeat('x', 3000) from generate_series(1, 1000) g;"
+                       "insert into settings values ('too wide', repeat('x', 3000000)); insert into settings values ('behind', '')")
+            wait_until("all but one", lambda: len(elastic.documents(f"{prefix}_settings")) == len(source_rows(server, "settings")) - 1)
+            assert [letter["code"] for letter in letters(pipeline, daemon)] == ["opensearch_document_too_large"]
+
+
 def test_the_server_is_killed_in_mid_bulk(server, search, prefix, tmp_path):
     server.sql(SCHEMA)
     pipeline = Pipeline(tmp_path, server, TABLES, sinks={"search": sink(search, prefix)})
