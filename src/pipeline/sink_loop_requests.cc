@@ -109,6 +109,12 @@ Result<SinkRunner::StepResult> SinkLoop::StandPaused(Milliseconds timeout) {
     DropAssignment();  // taken anew with the next step, without windows
     return StepResult::kProgress;
   }
+  // Another process of the sink may have been asked to resume it.
+  TW_ASSIGN_OR_RETURN(const Subscription::Stored stored, subscription_->Load());
+  if (!stored.paused) {
+    DropAssignment();
+    return StepResult::kProgress;
+  }
   reporter_.Enter(SinkState::kPaused, "a person paused it; `tailwater sinks resume` ends that");
   WaitFor(timeout);
   return StepResult::kWaiting;

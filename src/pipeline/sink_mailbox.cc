@@ -29,6 +29,11 @@ Status SinkMailbox::Post(std::function<void()> job, std::chrono::milliseconds ti
   return *std::move(request->end);
 }
 
+size_t SinkMailbox::waiting() const {
+  MutexLock lock(mutex_);
+  return requests_.size();
+}
+
 void SinkMailbox::Serve() {
   for (;;) {
     std::shared_ptr<Request> request;

@@ -30,6 +30,9 @@ class SinkMailbox {
     return *std::move(answer);
   }
 
+  // What has come and is not taken yet.
+  size_t waiting() const TW_EXCLUDES(mutex_);
+
   // The sink's thread: runs what has come.
   void Serve() TW_EXCLUDES(mutex_);
   // No thread serves it any more: what has come and what will come is answered with this.
@@ -44,7 +47,7 @@ class SinkMailbox {
   Status Post(std::function<void()> job, std::chrono::milliseconds timeout) TW_EXCLUDES(mutex_);
 
   const std::function<void()> wake_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar changed_;
   std::deque<std::shared_ptr<Request>> requests_ TW_GUARDED_BY(mutex_);
   std::optional<Error> closed_ TW_GUARDED_BY(mutex_);

@@ -79,6 +79,8 @@ Result<RewindPlan> SinkRunner::Rewind(const RewindTarget& to, bool dry_run,
   return loop_->mailbox().Ask<RewindPlan>([&] { return loop_->Rewind(to, dry_run); }, timeout);
 }
 
+size_t SinkRunner::waiting_requests() const { return loop_->mailbox().waiting(); }
+
 SinkStatus SinkRunner::Status() const { return loop_->reporter().Status(); }
 
 void SinkRunner::PublishMetrics() { loop_->reporter().PublishMetrics(); }

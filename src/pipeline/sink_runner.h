@@ -128,9 +128,10 @@ class SinkRunner {
   // Deletes what matches for ever; answers how many records that were.
   Result<uint64_t> DropDeadLetters(const DeadLetterFilter& filter,
                                    std::chrono::milliseconds timeout);
-  // By a person, by any thread, as the calls above. Durable: a paused sink stays so over restarts,
-  // until it is resumed. It commits what is final, lets what is in flight come back, keeps its
-  // lease and reads nothing. True: it was not so before.
+  // By a person, by any thread, as the calls above; of the partitions that are this process's:
+  // where several share the sink, each is asked by itself. Durable: a paused sink stays so over
+  // restarts, until it is resumed. It commits what is final, lets what is in flight come back,
+  // keeps its lease and reads nothing. True: it was not so before.
   Result<bool> Pause(std::chrono::milliseconds timeout);
   Result<bool> Resume(std::chrono::milliseconds timeout);
   // Moves the sink back, in one commit; what is in flight is given up and comes again. Records
@@ -140,6 +141,8 @@ class SinkRunner {
   // "rewind_keyless": a transactional sink holds tables without keys.
   Result<RewindPlan> Rewind(const RewindTarget& to, bool dry_run,
                             std::chrono::milliseconds timeout);
+  // Of these calls, those that wait for the next step; for tests that step by themselves.
+  size_t waiting_requests() const;
   // Sets the gauges (lag, state) from Status(). Call it before every scrape.
   void PublishMetrics();
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <climits>
+#include <future>
+#include <thread>
 #include <utility>
 
 #include "codec/codec.h"
@@ -201,6 +203,50 @@ void DeliveryModel::Requeue() {
   }
 }
 
+bool DeliveryModel::Ask(size_t index, const std::function<bool(SinkRunner&)>& request) {
+  Process& process = *processes_[index];
+  auto answer = std::async(std::launch::async, [&] { return request(*process.runner); });
+  // Posted before the first step, so that a seed is always the same world.
+  while (process.runner->waiting_requests() == 0 &&
+         answer.wait_for(0ms) != std::future_status::ready) {
+    std::this_thread::yield();
+  }
+  if (process.runner->waiting_requests() > 0) Step(process);
+  return answer.get();
+}
+
+void DeliveryModel::PauseOrResume(size_t index) {
+  if (topic_.PeekOffsets(name_)->paused) {
+    if (Ask(index, [](SinkRunner& runner) { return runner.Resume(1min).has_value(); })) {
+      ++coverage_["resumed"];
+    }
+  } else if (Ask(index, [](SinkRunner& runner) { return runner.Pause(1min).has_value(); })) {
+    ++coverage_["paused"];
+  }
+}
+
+void DeliveryModel::RewindLive(size_t index) {
+  RewindTarget to{RewindTarget::Kind::kOffsets};
+  for (const auto& [partition, offset] : StoredOffsets()) {
+    if (OneIn(3))
+      to.offsets[partition] = static_cast<int64_t>(Below(static_cast<uint64_t>(offset) + 1));
+  }
+  if (OneIn(4)) to = {RewindTarget::Kind::kBeginning};
+  const bool done = Ask(index, [&](SinkRunner& runner) {
+    const auto plan = runner.Rewind(to, false, 1min);
+    return plan && !plan->moves.empty();
+  });
+  if (done) ++coverage_["rewound while it runs"];
+}
+
+void DeliveryModel::ResumeAll() {
+  for (int round = 0; round < 100 && topic_.PeekOffsets(name_)->paused; ++round) {
+    PauseOrResume(static_cast<size_t>(round) % processes_.size());
+    clock_.Advance(100ms);
+  }
+  if (topic_.PeekOffsets(name_)->paused) Violation("cannot be resumed");
+}
+
 bool DeliveryModel::HasParked() const {
   const std::vector<DeadLetter> letters = topic_.DeadLetters(name_);
   return std::any_of(letters.begin(), letters.end(),
@@ -210,7 +256,8 @@ bool DeliveryModel::HasParked() const {
 void DeliveryModel::Break() {
   const size_t index = PickIdle();
   const bool has_process = index < processes_.size();
-  switch (Below(trigger() ? 9 : 8)) {
+  const bool rewindable = plain() || kind_ == SinkKind::kTransactionalRewindable;
+  switch (Below(trigger() ? 11 : 10)) {
     case 0:
       if (has_process) Kill(index);
       return;
@@ -227,10 +274,16 @@ void DeliveryModel::Break() {
       return topic_.FailNextRead(Injected());
     case 6:
       return topic_.FailNextCommit(Injected());
+    case 7:
+      if (has_process) PauseOrResume(index);
+      return;
     case 8:
+      if (has_process && rewindable) RewindLive(index);
+      return;
+    case 10:
       return Requeue();
     default:
-      if (plain() || kind_ == SinkKind::kTransactionalRewindable) Rewind();
+      if (rewindable) Rewind();
   }
 }
 
@@ -257,6 +310,7 @@ bool DeliveryModel::Finish() {
     partitions[static_cast<size_t>(partition) % partitions.size()].push_back(partition);
   }
   topic_.Assign(name_, partitions);
+  ResumeAll();
   for (size_t step = 0; step < 20'000 && violations_.empty(); ++step) {
     if (trigger() && step % 1'000 == 999) {  // what was refused is taken now
       Requeue();

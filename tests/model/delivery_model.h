@@ -3,6 +3,7 @@
 // that can be rewound is.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -70,6 +71,11 @@ class DeliveryModel {
   }
   // A person replays all dead letters.
   void Requeue();
+  // A person asks a process for this while it steps. False: not now.
+  bool Ask(size_t index, const std::function<bool(SinkRunner&)>& request);
+  void PauseOrResume(size_t index);
+  void RewindLive(size_t index);
+  void ResumeAll();
   void CheckReceiver();
   bool HasParked() const;
   bool AtEnd();
