@@ -128,12 +128,18 @@ class Capture::Impl {
  private:
   void Main() {
     try {
-      if (OpenTopic()) RunSources();
+      while (OpenTopic()) {
+        RunSources();
+        if (stop_.stop_requested()) break;
+        // The lease is somebody else's: stand by for it with another writer.
+        EndSession();
+      }
     } catch (const std::exception& exception) {
       Halt({Disposition::kFatal, "internal_error",
             fmt::format("exception in capture: {}; please report it", exception.what())});
     }
     stop_.request_stop();  // after an exception nobody else did
+    session_.request_stop();
     for (const auto& runner : runners_) runner->Join();
     CloseTopic();
     MutexLock lock(mutex_);
@@ -222,17 +228,33 @@ class Capture::Impl {
     return false;
   }
 
+  // Until stopped, or until the lease is lost.
   void RunSources() {
     logger_.Info("capture started", {{"topic", topic_.Describe()}, {"sources", runners_.size()}});
+    session_ = std::stop_source();
+    const std::stop_callback on_stop(stop_.get_token(), [this] { session_.request_stop(); });
+    const std::stop_callback on_lost(gate_->writer().lost(), [this] { session_.request_stop(); });
     for (const auto& runner : runners_) {
-      runner->Start(*gate_, stop_.get_token(), give_up_.get_token());
+      runner->Start(*gate_, session_.get_token(), give_up_.get_token());
     }
     KeepTime();
   }
 
+  // What was in flight is answered, by the topic's error if it is not stored; the next session
+  // starts from what is.
+  void EndSession() {
+    const Error lost = {Disposition::kRetry, "topic_lease_lost",
+                        "another process captures into this topic now; standing by"};
+    Report(CapturePhase::kRetrying, lost);
+    logger_.Warn("lease lost, standing by", {{"topic", topic_.Describe()}});
+    for (const auto& runner : runners_) runner->Join();
+    CloseTopic();
+    for (const auto& runner : runners_) runner->Forget();
+  }
+
   // Frontier records that no later change carries. Sleeps while nothing is due.
   void KeepTime() {
-    const std::stop_token stop = stop_.get_token();
+    const std::stop_token stop = session_.get_token();
     while (!stop.stop_requested()) {
       const Clock::TimePoint now = clock_.Now();
       Clock::TimePoint due = now + kLongestWait;
@@ -268,6 +290,7 @@ class Capture::Impl {
 
   std::stop_source stop_;
   std::stop_source give_up_;
+  std::stop_source session_;  // of the main thread: as long as one writer lasts
   mutable Mutex mutex_;
   CondVar changed_;
   bool started_ TW_GUARDED_BY(mutex_) = false;

@@ -2,7 +2,8 @@
 //
 // Threads: one that takes the lease, starts the sources and keeps time (frontier records);
 // one per source, which runs Source::Run again and again: kRetry after a backoff, kNeedsOperator
-// after a slow probe; kGap and kFatal halt that source alone. GetStatus(),
+// after a slow probe; kGap and kFatal halt that source alone. When the topic's lease is lost, the
+// sources end, and start again from the stored state once it is ours again. GetStatus(),
 // PublishMetrics(), RequestStop() and Stop() from any thread. Ownership: owns sources and topic
 // writer; topic, metrics and clock outlive it.
 #pragma once

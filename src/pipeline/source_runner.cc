@@ -28,6 +28,12 @@ void SourceRunner::Join() {
   if (thread_.joinable()) thread_.join();
 }
 
+void SourceRunner::Forget() {
+  MutexLock lock(mutex_);
+  writer_.reset();
+  checkpoint_.reset();
+}
+
 void SourceRunner::Loop(TopicGate& gate, const std::stop_token& stop,
                         const std::stop_token& give_up) {
   Backoff backoff(options_.backoff);

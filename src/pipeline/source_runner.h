@@ -28,6 +28,9 @@ class SourceRunner {
   // that any longer.
   void Start(TopicGate& gate, std::stop_token stop, std::stop_token give_up);
   void Join();
+  // After Join(), once the gate is gone: nothing that the last run knew holds any more. It may be
+  // started again.
+  void Forget() TW_EXCLUDES(mutex_);
 
   std::optional<Clock::TimePoint> Tick() TW_EXCLUDES(mutex_);
   void UpdateGauges() TW_EXCLUDES(mutex_);

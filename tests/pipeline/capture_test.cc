@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <set>
 #include <thread>
 
 #include "checkpoint/checkpoint.h"
@@ -204,6 +205,50 @@ TEST_F(CaptureTest, AStandbyStopsAtOnce) {
   ASSERT_TRUE(WaitForPhase(*second, CapturePhase::kStandby));
   second->Stop(seconds(10));
   EXPECT_EQ(second->GetStatus().phase, CapturePhase::kStopped);
+}
+
+TEST_F(CaptureTest, ALostLeaseEndsTheSourcesAndTheyGoOnOnceItIsOursAgain) {
+  auto capture = Start();
+  server_.CommitIds(0, 3);
+  ASSERT_TRUE(WaitForRows(3));
+  topic_.LoseLease();
+  ASSERT_TRUE(WaitForPhase(*capture, CapturePhase::kStandby));
+  EXPECT_EQ(capture->GetStatus().lease_holder, "a stranger");
+  EXPECT_EQ(capture->GetStatus().sources[0].state, SourceState::kStopped);
+  EXPECT_EQ(capture->GetStatus().sources[0].frontier, std::nullopt);
+  capture->PublishMetrics();
+  server_.CommitIds(3, 3);
+  topic_.FreeLease();
+  ASSERT_TRUE(WaitForRows(6));
+  EXPECT_EQ(capture->GetStatus().phase, CapturePhase::kRunning);
+  ASSERT_TRUE(WaitFor([&] { return server_.released() == 2; }));
+  capture->Stop(seconds(10));
+  EXPECT_EQ(Rows(Contents(topic_)).size(), 6u);
+}
+
+TEST_F(CaptureTest, WhatWasInFlightWhenTheLeaseWasLostIsPublishedOnce) {
+  auto capture = Start();
+  for (int round = 0; round < 20; ++round) {
+    ASSERT_TRUE(WaitForState(*capture, SourceState::kStreaming));
+    for (int i = 0; i < 10; ++i) server_.CommitIds(round * 10 + i, 1);
+    topic_.LoseLease();  // some are stored, some wait, some are not read yet
+    topic_.FreeLease();
+  }
+  ASSERT_TRUE(WaitForRows(200));
+  capture->Stop(seconds(10));
+  std::vector<std::string> after;
+  for (const TopicRecord& row : Rows(Contents(topic_))) after.push_back(row.after);
+  EXPECT_EQ(after.size(), 200u);
+  EXPECT_EQ(std::set<std::string>(after.begin(), after.end()).size(), 200u);
+}
+
+TEST_F(CaptureTest, StandingByAfterALostLeaseEndsAtOnceWhenStopped) {
+  auto capture = Start();
+  ASSERT_TRUE(WaitForState(*capture, SourceState::kStreaming));
+  topic_.LoseLease();
+  ASSERT_TRUE(WaitForPhase(*capture, CapturePhase::kStandby));
+  capture->Stop(seconds(10));
+  EXPECT_EQ(capture->GetStatus().phase, CapturePhase::kStopped);
 }
 
 TEST_F(CaptureTest, StoppingLetsWhatWasAcceptedBecomeDurable) {

@@ -21,15 +21,18 @@ std::string StubMemoryTopic::Describe() const { return "stub in memory"; }
 Result<std::unique_ptr<TopicWriter>> StubMemoryTopic::OpenWriter(
     std::stop_token stop, const std::function<void(std::string holder)>& standby) {
   Lock lock(core_->mutex);
-  if (core_->lease != 0) {
-    if (standby) standby(fmt::format("stub writer {}", core_->lease));
-    if (!core_->changed.wait(lock, stop, [&] { return core_->lease == 0; })) {
+  const auto held = [&] { return core_->lease != 0 || core_->stranger; };
+  if (held()) {
+    if (standby)
+      standby(core_->stranger ? "a stranger" : fmt::format("stub writer {}", core_->lease));
+    if (!core_->changed.wait(lock, stop, [&] { return !held(); })) {
       return Error{Disposition::kCancelled, "cancelled", "stopped while standing by"};
     }
   }
   core_->created = true;
   core_->failed.reset();
   core_->lease = core_->next_id++;
+  core_->lost = std::stop_source();
   return stub::MakeWriter(core_, core_->lease);
 }
 
@@ -197,6 +200,23 @@ void StubMemoryTopic::Crash() {
   core_->queued_bytes = 0;
   core_->lease = 0;
   core_->failed.reset();
+  core_->changed.notify_all();
+}
+
+void StubMemoryTopic::LoseLease() {
+  std::stop_source lost;
+  {
+    Lock lock(core_->mutex);
+    core_->stranger = true;
+    core_->lease_lost = core_->lease != 0;
+    lost = core_->lost;
+  }
+  lost.request_stop();
+}
+
+void StubMemoryTopic::FreeLease() {
+  Lock lock(core_->mutex);
+  core_->stranger = false;
   core_->changed.notify_all();
 }
 

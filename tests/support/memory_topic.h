@@ -85,6 +85,11 @@ class StubMemoryTopic : public Topic {
   // from now on vanishes, the lease is free.
   void Crash();
 
+  // Somebody else takes the lease: the writer's lost() is requested, what it has not stored fails.
+  // Everybody stands by until FreeLease().
+  void LoseLease();
+  void FreeLease();
+
   // shared subscriptions: deals the sink's partitions to its members, in order of joining. A new
   // generation.
   void Assign(const std::string& sink, const std::vector<std::vector<int32_t>>& partitions);

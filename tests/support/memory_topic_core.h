@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,7 +63,10 @@ struct StubMemoryTopic::Core {
   std::map<std::string, std::string> state;
   bool created = false;
 
-  uint64_t lease = 0;  // id of the writer that holds it; 0 = free
+  uint64_t lease = 0;       // id of the writer that holds it; 0 = free
+  bool lease_lost = false;  // the writer's, and it is not gone yet
+  bool stranger = false;    // somebody who is no handle of ours holds or gets the lease
+  std::stop_source lost;    // of the writer
   uint64_t next_id = 1;
   std::deque<stub::Pending> queue;
   size_t queued_bytes = 0;
@@ -93,10 +97,15 @@ struct StubMemoryTopic::Core {
     return ends;
   }
 
+  static Error LeaseLost() {
+    return {Disposition::kRetry, "topic_lease_lost", "this writer lost its lease"};
+  }
+
   void Store(stub::Pending& pending) {
     pending.stored = true;
     if (!failed && fail_next) failed = std::exchange(fail_next, std::nullopt);
     if (!failed && broken) failed = broken;
+    if (!failed && lease_lost) failed = LeaseLost();
     for (const auto& record : pending.batch.records()) {
       if (!failed && size_t{record.key_size} + record.value_size > options.max_record_bytes) {
         failed = Error{Disposition::kNeedsOperator, "topic_record_too_large",

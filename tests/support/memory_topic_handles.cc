@@ -12,7 +12,7 @@ namespace {
 class StubWriter final : public TopicWriter {
  public:
   StubWriter(std::shared_ptr<Core> core, uint64_t id)
-      : core_(std::move(core)), id_(id), log_id_(core_->log_id) {
+      : core_(std::move(core)), id_(id), log_id_(core_->log_id), lost_(core_->lost.get_token()) {
     if (core_->options.completion == StubMemoryTopic::Completion::kThread) {
       thread_ = std::jthread([this](std::stop_token stop) { Run(stop); });
     }
@@ -29,9 +29,11 @@ class StubWriter final : public TopicWriter {
     core_->Drain(lock);
     core_->changed.wait(lock, [&] { return !core_->draining; });
     core_->lease = 0;
+    core_->lease_lost = false;
     core_->changed.notify_all();
   }
 
+  std::stop_token lost() const override { return lost_; }
   int32_t partitions() const override { return core_->options.partitions; }
   const std::string& log_id() const override { return log_id_; }
 
@@ -75,9 +77,7 @@ class StubWriter final : public TopicWriter {
 
   Status Recover() override {
     Lock lock(core_->mutex);
-    if (core_->lease != id_) {
-      return Error{Disposition::kRetry, "topic_lease_lost", "this writer lost its lease"};
-    }
+    if (core_->lease != id_ || core_->lease_lost) return Core::LeaseLost();
     if (core_->fail_recover_times > 0) {
       --core_->fail_recover_times;
       return *core_->fail_recover;
@@ -101,6 +101,7 @@ class StubWriter final : public TopicWriter {
   std::shared_ptr<Core> core_;
   const uint64_t id_;
   const std::string log_id_;
+  const std::stop_token lost_;
   std::jthread thread_;
 };
 
