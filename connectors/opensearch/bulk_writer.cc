@@ -21,8 +21,9 @@ constexpr std::chrono::seconds kPatience{5};
 constexpr std::chrono::milliseconds kFirstPause{50};
 constexpr std::chrono::milliseconds kLongestPause{1'000};
 
+// `timeout`: how long the server waits for a shard that is away; less than our own patience.
 constexpr char kPath[] =
-    "/_bulk?filter_path=items.*.status,items.*.error.type,items.*.error.reason";
+    "/_bulk?timeout=20s&filter_path=items.*.status,items.*.error.type,items.*.error.reason";
 
 bool ConcernsTheWholeTarget(Outcome outcome) {
   return outcome == Outcome::kThrottled || outcome == Outcome::kUnavailable ||

@@ -134,6 +134,28 @@ def test_the_server_is_killed_in_mid_bulk(server, search, prefix, tmp_path):
     assert_index_equals_source(search, prefix, server)
 
 
+def test_a_server_that_hangs_and_does_it_later_changes_nothing(server, search, prefix, tmp_path):
+    """Requests that timed out here are carried out when the server goes on, behind newer ones."""
+    pipeline = one_table(server, tmp_path, {"search": sink(search, prefix, ["public.orders"], timeouts={"connect": "1s", "request": "1s"})})
+    with pipeline.start() as daemon:
+        daemon.wait_state("streaming")
+        server.sql("insert into orders select g, 'a' from generate_series(1, 2000) g")
+        wait_until("the rows", lambda: len(search.documents(f"{prefix}_orders")) == 2000)
+        for round_ in range(3):
+            search.pause()
+            try:
+                server.sql("update orders set note = %s where id %% 2 = 0; delete from orders where id %% 7 = %s", (f"round {round_}", round_))
+                wait_for_sink(daemon, "retrying", "http_timeout")
+                server.sql("update orders set note = 'newer' where id %% 4 = %s", (round_,))
+            finally:
+                search.resume()
+            server.sql("insert into orders select g, 'again' from generate_series(1, 2000) g on conflict do nothing")
+            wait_until("the sink to go on", lambda: daemon.sink("search")["state"] == "running")
+        assert daemon.stop() == 0
+    pipeline.catch_up()
+    assert index_rows(search, f"{prefix}_orders", ["id", "note"]) == as_multiset(server.sql("select id, note from orders"))
+
+
 def test_the_daemon_is_killed(server, search, prefix, tmp_path):
     server.sql(SCHEMA)
     pipeline = Pipeline(tmp_path, server, TABLES, sinks={"search": sink(search, prefix, batch={"records": 50})})
