@@ -87,9 +87,10 @@ class Planner {
   void CompareTopic(const PipelineConfig& old, const PipelineConfig& next) {
     if (old.topic.hash == next.topic.hash) return;
     const bool another = old.topic.type != next.topic.type || old.topic.path != next.topic.path ||
-                         old.topic.kafka.name != next.topic.kafka.name;
+                         old.topic.kafka.name != next.topic.kafka.name ||
+                         old.topic.kafka.partitions != next.topic.kafka.partitions;
     Add(Kind::kRejected, next.name, "", "topic of pipeline " + next.name, next.topic.location,
-        another ? "another topic: needs a new pipeline, for this one's places lie in the old topic"
+        another ? "a topic of another place or number of partitions: needs a new pipeline"
                 : fmt::format("its options differ: {}", kRestart));
   }
 

@@ -186,6 +186,15 @@ def test_pipelines_come_and_go(server, tmp_path):
         wait_until("the other pipeline", lambda: folder.rows("copy", "select id from t") == [(1,)])
         assert daemon.log().count("shop.copy: delivery started") == 1
         assert daemon.stop() == 0
+    # All of them at once, with a file that adds a sink to one.
+    folder.write("team.yaml", {"version": 1, "pipeline": "billing", "sinks": {"audit": folder.sqlite("audit")}})
+    with folder.start() as daemon:
+        folder.wait_streaming(daemon, "shop")
+        folder.wait_streaming(daemon, "billing")
+        server.sql("insert into t values (3)", database="billing")
+        wait_until("the added sink", lambda: folder.rows("audit", "select id from t order by id") == [(1,), (2,), (3,)])
+        assert folder.rows("copy", "select id from t") == [(1,)]
+        assert daemon.stop() == 0
 
 
 def test_requests_while_sinks_come_and_go(server, tmp_path):
