@@ -35,14 +35,15 @@ class TopicCheck {
     Add(Severity::kOk, "brokers", brokers,
         fmt::format("{} broker{} reachable", brokers_, brokers_ == 1 ? "" : "s"));
     Look(RecordTopicSpec(settings_));
-    if (Look(StateTopicSpec(settings_))) ReadHead();
+    const bool made = Look(StateTopicSpec(settings_));
+    if (made) ReadHead();
     if (settings_.replication < 3) {
       Add(Severity::kWarning, "topic_replication_low", settings_.topic,
           fmt::format("with {} replica{}, what was acknowledged may be lost with one broker",
                       settings_.replication, settings_.replication == 1 ? "" : "s"),
           "write replication: 3 under topic before the topic is made");
     }
-    FindHolder();
+    if (made) FindHolder();
     return std::move(findings_);
   }
 
@@ -141,7 +142,12 @@ class TopicCheck {
 
   void FindHolder() {
     const auto group = admin_->DescribeGroup(settings_.CaptureGroup());
-    if (!group) return Fail(settings_.CaptureGroup(), group.error());
+    if (!group) {
+      // A cluster that never had a group has no coordinator yet.
+      Add(group.error().disposition == Disposition::kRetry ? Severity::kInfo : Severity::kError,
+          std::string(group.error().code), settings_.CaptureGroup(), group.error().message);
+      return;
+    }
     for (const auto& member : group->members) {
       Add(Severity::kInfo, "topic_lease", settings_.CaptureGroup(),
           fmt::format("held by {} at {}",
