@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "kafka_live/make_topic.h"
 #include "support/kafka/admin.h"
 #include "support/kafka_server.h"
 #include "support/matchers.h"
@@ -23,7 +24,7 @@ class GroupMemberTest : public ::testing::Test {
   GroupMemberTest() : topic_(KafkaServer::UniqueName("member")) {
     auto admin = Admin::Create(KafkaServer::Shared().client(), kLong);
     EXPECT_OK(admin);
-    EXPECT_OK((*admin)->CreateTopic({.name = topic_, .partitions = 4, .replication = 1}));
+    MakeTopic(**admin, {.name = topic_, .partitions = 4, .replication = 1});
   }
   std::unique_ptr<GroupMember> Join(const std::string& instance = {},
                                     std::chrono::milliseconds session = 6s) {

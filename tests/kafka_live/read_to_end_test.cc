@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "kafka_live/make_topic.h"
 #include "support/kafka/admin.h"
 #include "support/kafka/consumer.h"
 #include "support/kafka/producer.h"
@@ -23,10 +24,10 @@ class ReadToEndTest : public ::testing::Test {
   ReadToEndTest() : topic_(KafkaServer::UniqueName("state")) {
     auto admin = Admin::Create(KafkaServer::Shared().client(), kLong);
     EXPECT_OK(admin);
-    EXPECT_OK((*admin)->CreateTopic({.name = topic_,
-                                     .partitions = 2,
-                                     .replication = 1,
-                                     .settings = {{"cleanup.policy", "compact"}}}));
+    MakeTopic(**admin, {.name = topic_,
+                        .partitions = 2,
+                        .replication = 1,
+                        .settings = {{"cleanup.policy", "compact"}}});
   }
   std::unique_ptr<Producer> MakeProducer(const std::string& id) {
     ProducerOptions options;

@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "kafka_live/make_topic.h"
 #include "support/kafka/admin.h"
 #include "support/kafka/producer.h"
 #include "support/kafka_server.h"
@@ -36,9 +37,8 @@ class KafkaReaderTest : public ::testing::Test {
     admin_ = std::move(*admin);
   }
   void MakeTopics() {
-    ASSERT_OK(admin_->CreateTopic({.name = settings_.topic, .partitions = 3, .replication = 1}));
-    ASSERT_OK(
-        admin_->CreateTopic({.name = settings_.StateTopic(), .partitions = 1, .replication = 1}));
+    MakeTopic(*admin_, {.name = settings_.topic, .partitions = 3, .replication = 1});
+    MakeTopic(*admin_, {.name = settings_.StateTopic(), .partitions = 1, .replication = 1});
     producer_ = MakeProducer("capture");
     const std::string head = TopicHead::Make(settings_, 3, 1).Encode();
     ASSERT_OK(producer_->Begin());
@@ -110,9 +110,8 @@ class KafkaReaderTest : public ::testing::Test {
 
 TEST_F(KafkaReaderTest, IsNotThereBeforeTheHeadIs) {
   EXPECT_THAT(KafkaReader::Open(settings_), IsErrorWith("topic_not_created"));
-  ASSERT_OK(admin_->CreateTopic({.name = settings_.topic, .partitions = 3, .replication = 1}));
-  ASSERT_OK(
-      admin_->CreateTopic({.name = settings_.StateTopic(), .partitions = 1, .replication = 1}));
+  MakeTopic(*admin_, {.name = settings_.topic, .partitions = 3, .replication = 1});
+  MakeTopic(*admin_, {.name = settings_.StateTopic(), .partitions = 1, .replication = 1});
   EXPECT_THAT(KafkaReader::Open(settings_), IsErrorWith("topic_not_created"));
 }
 

@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "kafka_live/make_topic.h"
 #include "support/kafka/admin.h"
 #include "support/kafka_server.h"
 #include "support/matchers.h"
@@ -34,7 +35,7 @@ class KafkaSubscriptionTest : public ::testing::Test {
     auto admin = kafka::Admin::Create(settings_.client, kLong);
     EXPECT_OK(admin);
     admin_ = std::move(*admin);
-    EXPECT_OK(admin_->CreateTopic({.name = settings_.topic, .partitions = 4, .replication = 1}));
+    MakeTopic(*admin_, {.name = settings_.topic, .partitions = 4, .replication = 1});
   }
   std::unique_ptr<KafkaSubscription> Open(const std::string& instance = {}) {
     KafkaSettings settings = settings_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <thread>
 #include <utility>
 
 #include "support/kafka/client_handle.h"
@@ -19,6 +20,7 @@ using QueuePtr = std::unique_ptr<rd_kafka_queue_t, decltype(&rd_kafka_queue_dest
 using TopicPtr = std::unique_ptr<rd_kafka_topic_t, decltype(&rd_kafka_topic_destroy)>;
 
 constexpr size_t kMessagesAtOnce = 512;
+constexpr std::chrono::milliseconds kAskAgain{50};
 
 Settings ConsumerSettings(const ConsumerOptions& options) {
   const auto number = [](size_t value) { return std::to_string(value); };
@@ -168,9 +170,22 @@ class Consumer::Impl {
     return fmt::format("reading {}, partition {}", options_.topic, partition);
   }
 
-  // One question per broker, for all of its partitions.
+  // As often as it takes while partitions have no leader: a topic may have been made just now.
   Result<std::map<int32_t, int64_t>> Query(const std::vector<int32_t>& partitions, int64_t time,
                                            std::chrono::milliseconds timeout) const {
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    while (true) {
+      auto offsets = Ask(partitions, time, timeout);
+      const bool again = !offsets && offsets.error().code == "kafka_not_ready" &&
+                         std::chrono::steady_clock::now() + kAskAgain < deadline;
+      if (!again) return offsets;
+      std::this_thread::sleep_for(kAskAgain);
+    }
+  }
+
+  // One question per broker, for all of its partitions.
+  Result<std::map<int32_t, int64_t>> Ask(const std::vector<int32_t>& partitions, int64_t time,
+                                         std::chrono::milliseconds timeout) const {
     const std::string doing = "asking for offsets of " + options_.topic;
     const PartitionList list(options_.topic);
     for (const int32_t partition : partitions) list.Add(partition, time);

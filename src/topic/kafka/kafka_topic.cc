@@ -1,5 +1,6 @@
 #include "topic/kafka/kafka_topic.h"
 
+#include <thread>
 #include <utility>
 
 #include "support/kafka/admin.h"
@@ -12,6 +13,11 @@
 #include "topic/kafka/writer.h"
 
 namespace tailwater {
+namespace {
+
+constexpr std::chrono::milliseconds kLookAgain{20};
+
+}  // namespace
 
 KafkaTopic::KafkaTopic(KafkaSettings settings)
     : settings_(std::move(settings)),
@@ -122,6 +128,20 @@ Status KafkaTopic::Destroy() {
   }
   for (const std::string& group : groups) TW_TRY(admin->DeleteGroup(group));
   for (const std::string& topic : topics) TW_TRY(admin->DeleteTopic(topic));
+  // Brokers forget them a moment later: until then a topic that is made anew is mixed up with them.
+  const auto deadline = std::chrono::steady_clock::now() + settings_.request_timeout;
+  for (const std::string& topic : topics) {
+    while (true) {
+      TW_ASSIGN_OR_RETURN(const auto facts, admin->FindTopic(topic));
+      if (!facts) break;
+      if (std::chrono::steady_clock::now() >= deadline) {
+        return Error{
+            Disposition::kRetry, "kafka_timeout",
+            fmt::format("{} was deleted, but the brokers still know it; try again later", topic)};
+      }
+      std::this_thread::sleep_for(kLookAgain);
+    }
+  }
   return {};
 }
 

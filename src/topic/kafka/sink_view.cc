@@ -1,8 +1,11 @@
 #include "topic/kafka/sink_view.h"
 
+#include <algorithm>
 #include <numeric>
 #include <set>
 #include <string_view>
+#include <thread>
+#include <utility>
 
 #include "support/kafka/admin.h"
 #include "support/kafka/consumer.h"
@@ -11,6 +14,9 @@
 
 namespace tailwater {
 namespace {
+
+constexpr std::chrono::milliseconds kPatience{1'000};
+constexpr std::chrono::milliseconds kLookAgain{5};
 
 // The partitions of a topic; nothing if it is not there.
 Result<std::vector<int32_t>> PartitionsOf(kafka::Consumer& consumer,
@@ -24,11 +30,27 @@ Result<std::vector<int32_t>> PartitionsOf(kafka::Consumer& consumer,
 }
 
 Result<std::unique_ptr<kafka::Consumer>> Asker(const KafkaSettings& settings,
-                                               const std::string& topic) {
+                                               const std::string& topic, bool committed = true) {
   kafka::ConsumerOptions options;
   options.client = settings.client;
   options.topic = topic;
+  options.read_committed = committed;
   return kafka::Consumer::Create(std::move(options));
+}
+
+using Ends = std::map<int32_t, int64_t>;
+
+Result<Ends> EndsOf(kafka::Consumer& asker, const std::vector<int32_t>& partitions,
+                    std::chrono::milliseconds timeout) {
+  TW_ASSIGN_OR_RETURN(const auto watermarks, asker.QueryWatermarks(partitions, timeout));
+  Ends ends;
+  for (const auto& [partition, marks] : watermarks) ends[partition] = marks.high;
+  return ends;
+}
+
+bool Reaches(const Ends& ends, const Ends& others) {
+  return std::all_of(others.begin(), others.end(),
+                     [&](const auto& other) { return ends.at(other.first) >= other.second; });
 }
 
 }  // namespace
@@ -49,10 +71,16 @@ Result<LetterStore*> SinkView::Letters(const std::string& sink) {
   TW_ASSIGN_OR_RETURN(const auto asker, Asker(settings_, settings_.DeadLetterTopic(sink)));
   TW_ASSIGN_OR_RETURN(const auto partitions, PartitionsOf(*asker, settings_.request_timeout));
   if (partitions.empty()) return static_cast<LetterStore*>(nullptr);
-  TW_ASSIGN_OR_RETURN(const auto watermarks,
-                      asker->QueryWatermarks(partitions, settings_.request_timeout));
-  std::map<int32_t, int64_t> ends;
-  for (const auto& [partition, marks] : watermarks) ends[partition] = marks.high;
+  // A commit is answered a moment before readers see it: what lies there now is waited for, but not
+  // for a transaction that stays open.
+  TW_ASSIGN_OR_RETURN(const auto peeker, Asker(settings_, settings_.DeadLetterTopic(sink), false));
+  TW_ASSIGN_OR_RETURN(const Ends written, EndsOf(*peeker, partitions, settings_.request_timeout));
+  TW_ASSIGN_OR_RETURN(Ends ends, EndsOf(*asker, partitions, settings_.request_timeout));
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (!Reaches(ends, written) && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kLookAgain);
+    TW_ASSIGN_OR_RETURN(ends, EndsOf(*asker, partitions, settings_.request_timeout));
+  }
   if (letters_ != nullptr && sink_ == sink && ends_ == ends) return letters_.get();
   letters_.reset();
   TW_ASSIGN_OR_RETURN(auto letters, LetterStore::Make());
