@@ -112,9 +112,9 @@ std::string PathPart(std::string_view text) {
   return out;
 }
 
-Result<std::unique_ptr<Cluster>> Cluster::Open(const OpenSearchConfig& config) {
+Result<std::unique_ptr<Cluster>> Cluster::Open(const OpenSearchConfig& config, Logger logger) {
   TW_TRY(CheckTlsFiles(config));
-  std::unique_ptr<Cluster> cluster(new Cluster(config));
+  std::unique_ptr<Cluster> cluster(new Cluster(config, std::move(logger)));
   for (const std::string& url : config.url.list) {
     const std::string_view rest = std::string_view(url).substr(url.find("//") + 2);
     cluster->labels_.emplace_back(rest.substr(0, rest.find('/')));
@@ -228,11 +228,20 @@ HttpAnswer Cluster::Wait(Pending& pending) {
       down_until_[pending.node] = {};
       return answer;
     }
-    down_until_[pending.node] = Clock::now() + kNodePause;
+    PassOver(pending.node, answer);
     if (!GoesElsewhere(answer) || pending.tries >= labels_.size()) return answer;
     pending.node = NextNode();
     SendTo(pending);
   }
+}
+
+void Cluster::PassOver(size_t node, const HttpAnswer& answer) {
+  // Of a single node the sink's state tells; here another one may hide it.
+  if (labels_.size() > 1 && down_until_[node] == Clock::time_point()) {
+    logger_.Warn("node passed over",
+                 {{"node", labels_[node]}, {"code", answer.code}, {"message", answer.failure}});
+  }
+  down_until_[node] = Clock::now() + kNodePause;
 }
 
 HttpAnswer Cluster::Call(Request request) {

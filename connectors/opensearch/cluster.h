@@ -14,6 +14,7 @@
 #include "opensearch/table_plan.h"
 #include "opensearch/verdict_table.h"
 #include "support/http_client.h"
+#include "tailwater/log.h"
 
 namespace tailwater::opensearch {
 
@@ -30,7 +31,7 @@ std::string PathPart(std::string_view text);
 class Cluster {
  public:
   // kNeedsOperator "http_certificate_unreadable"; kRetry "opensearch_no_resources".
-  static Result<std::unique_ptr<Cluster>> Open(const OpenSearchConfig& config);
+  static Result<std::unique_ptr<Cluster>> Open(const OpenSearchConfig& config, Logger logger);
 
   // Reads the secrets anew; requests carry them from then on. kNeedsOperator "secret_unreadable".
   Status ReadCredentials();
@@ -55,13 +56,16 @@ class Cluster {
 
  private:
   using Clock = std::chrono::steady_clock;
-  explicit Cluster(const OpenSearchConfig& config) : config_(config) {}
+  Cluster(const OpenSearchConfig& config, Logger logger)
+      : config_(config), logger_(std::move(logger)) {}
+  void PassOver(size_t node, const HttpAnswer& answer);
   size_t NextNode();
   void SendTo(Pending& pending);
 
   const OpenSearchConfig& config_;
+  const Logger logger_;
   std::vector<std::string> labels_;
-  std::vector<Clock::time_point> down_until_;
+  std::vector<Clock::time_point> down_until_;  // of each node; zero: it answered last time
   size_t next_node_ = 0;
   size_t last_node_ = 0;
   std::string authorization_;

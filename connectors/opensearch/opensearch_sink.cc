@@ -87,7 +87,7 @@ OpenSearchSink::OpenSearchSink(OpenSearchConfig config, TableRules<OpenSearchTab
 
 Status OpenSearchSink::Open() {
   if (cluster_ == nullptr) {
-    TW_ASSIGN_OR_RETURN(cluster_, Cluster::Open(config_));
+    TW_ASSIGN_OR_RETURN(cluster_, Cluster::Open(config_, logger_));
   }
   TW_TRY(cluster_->ReadCredentials());
   TW_ASSIGN_OR_RETURN(server_, cluster_->Probe());

@@ -338,9 +338,10 @@ def test_another_node_takes_over(server, search, prefix, tmp_path):
             server.sql("insert into orders select g, 'a' from generate_series(1, 3000) g")
             wait_until("the rows", lambda: len(search.documents(f"{prefix}_orders")) == 3000)
             assert first.requests > 0 and second.requests > 0
-            first.__exit__()
+            first.stop()
             server.sql("insert into orders select g, 'b' from generate_series(3001, 6000) g")
             wait_until("the rows", lambda: len(search.documents(f"{prefix}_orders")) == 6000)
+            assert daemon.log().count("node passed over") == 1
 
 
 def test_tables_of_two_databases_share_an_index(server, search, prefix, tmp_path):

@@ -26,6 +26,7 @@ class SearchProxy:
         self.refused = 0
         self.compressed = 0
         self.lock = threading.Lock()
+        self.connections = set()
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -33,6 +34,16 @@ class SearchProxy:
 
             def log_message(self, *unused):
                 pass
+
+            def setup(self):
+                super().setup()
+                with proxy.lock:
+                    proxy.connections.add(self.connection)
+
+            def finish(self):
+                with proxy.lock:
+                    proxy.connections.discard(self.connection)
+                super().finish()
 
             def handle_any(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -96,5 +107,15 @@ class SearchProxy:
         return self
 
     def __exit__(self, *unused):
+        self.stop()
+
+    def stop(self):
+        """Nobody is connected any more, nor can be. Safe twice."""
         self.server.shutdown()
         self.server.server_close()
+        with self.lock:
+            for connection in self.connections:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # it ended meanwhile

@@ -74,7 +74,7 @@ class BulkWriterTest : public ::testing::Test {
     server_ = std::make_unique<ScriptedSearchServer>(std::move(decide));
     config_.url.list = {server_->url()};
     config_.batch.in_flight = in_flight_;
-    auto cluster = Cluster::Open(config_);
+    auto cluster = Cluster::Open(config_, Logger("test"));
     EXPECT_OK(cluster);
     if (writer_ == nullptr) writer_ = std::make_unique<BulkWriter>(config_, metrics_);
     std::vector<BulkOperation> operations(count);

@@ -39,7 +39,7 @@ class LiveSearch {
     from_ = fdopen(out[0], "r");
     Read();
     config_.url.list = {url()};
-    client_ = std::move(*Cluster::Open(config_));
+    client_ = std::move(*Cluster::Open(config_, Logger("test")));
   }
   ~LiveSearch() {
     fclose(to_);  // ends it

@@ -186,7 +186,7 @@ TEST_F(OpenSearchSinkTest, ASweepLeavesTombstonesOfItsVersionOnEveryShard) {
   AppendActionLine("index", {Index("many"), "shop:public.many:acme,0", "acme"}, 9'999, late);
   OpenSearchConfig config;
   config.url.list = {search_.url()};
-  auto cluster = Cluster::Open(config);
+  auto cluster = Cluster::Open(config, Logger("test"));
   ASSERT_OK(cluster);
   const HttpAnswer answer =
       (*cluster)->Call({"POST", "/_bulk", late + "{\"note\":\"late\"}\n", true});
