@@ -35,6 +35,10 @@ Settings ConsumerSettings(const ConsumerOptions& options) {
           {"fetch.message.max.bytes", number(options.fetch_bytes)},
           // All partitions of one broker together; not below that of one.
           {"fetch.max.bytes", number(std::max(options.queue_bytes, options.fetch_bytes))},
+          // Nothing to a consumer, but librdkafka takes none larger than fetch.max.bytes.
+          {"message.max.bytes",
+           number(std::clamp<size_t>(std::max(options.queue_bytes, options.fetch_bytes), 1'000,
+                                     1'000'000))},
           {"fetch.wait.max.ms", number(static_cast<size_t>(options.fetch_wait.count()))},
           // After an error or an offset that cannot be read; a fetch that waits for the queue to
           // have room looks this often, too.
