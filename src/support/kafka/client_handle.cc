@@ -119,7 +119,6 @@ class ClientHandle::Impl {
     TW_TRY(Set(conf.get(), "socket.nagle.disable", "true"));
     TW_TRY(Set(conf.get(), "socket.timeout.ms", "10000"));
     TW_TRY(Set(conf.get(), "reconnect.backoff.max.ms", "2000"));
-    TW_TRY(Set(conf.get(), "log.connection.close", "false"));
     TW_TRY(Set(conf.get(), "allow.auto.create.topics", "false"));
     for (const auto& [name, value] : settings) TW_TRY(Set(conf.get(), name, value));
 
