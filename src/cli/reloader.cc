@@ -41,7 +41,8 @@ Result<ReloadReport> Reloader::Reload(std::chrono::milliseconds timeout) {
   changed_.NotifyAll();
   while (done_ < mine) {
     if (stopping_) {
-      return Error{Disposition::kRetry, "reload_busy", "the daemon stops; nothing was changed"};
+      return Error{Disposition::kRetry, "reload_busy",
+                   "the daemon stops; see its log for what was done"};
     }
     if (std::chrono::steady_clock::now() >= deadline) {
       return Error{Disposition::kRetry, "reload_busy",
