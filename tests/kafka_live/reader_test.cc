@@ -29,7 +29,7 @@ class KafkaReaderTest : public ::testing::Test {
     settings_.client = KafkaServer::Shared().client();
     settings_.pipeline = "shop";
     settings_.topic = KafkaServer::UniqueName("reader");
-    settings_.partitions = 3;
+    settings_.partitions = 12;
     settings_.replication = 1;
     settings_.request_timeout = kLong;
     auto admin = kafka::Admin::Create(settings_.client, kLong);
@@ -37,10 +37,10 @@ class KafkaReaderTest : public ::testing::Test {
     admin_ = std::move(*admin);
   }
   void MakeTopics() {
-    MakeTopic(*admin_, {.name = settings_.topic, .partitions = 3, .replication = 1});
+    MakeTopic(*admin_, {.name = settings_.topic, .partitions = 12, .replication = 1});
     MakeTopic(*admin_, {.name = settings_.StateTopic(), .partitions = 1, .replication = 1});
     producer_ = MakeProducer("capture");
-    const std::string head = TopicHead::Make(settings_, 3, 1).Encode();
+    const std::string head = TopicHead::Make(settings_, 12, 1).Encode();
     ASSERT_OK(producer_->Begin());
     ASSERT_OK(producer_->Send(settings_.StateTopic(), {.key = kTopicHeadKey, .value = head}));
     ASSERT_OK(producer_->Commit());
@@ -110,7 +110,7 @@ class KafkaReaderTest : public ::testing::Test {
 
 TEST_F(KafkaReaderTest, IsNotThereBeforeTheHeadIs) {
   EXPECT_THAT(KafkaReader::Open(settings_), IsErrorWith("topic_not_created"));
-  MakeTopic(*admin_, {.name = settings_.topic, .partitions = 3, .replication = 1});
+  MakeTopic(*admin_, {.name = settings_.topic, .partitions = 12, .replication = 1});
   MakeTopic(*admin_, {.name = settings_.StateTopic(), .partitions = 1, .replication = 1});
   EXPECT_THAT(KafkaReader::Open(settings_), IsErrorWith("topic_not_created"));
 }
@@ -122,7 +122,7 @@ TEST_F(KafkaReaderTest, PassesMarkersAndAbortedRecordsAndReachesTheEnd) {
   Send(*producer_, 1, {"never", "ever"});
   ASSERT_OK(producer_->Abort());
   auto reader = Open();
-  EXPECT_EQ(reader->partitions(), 3);
+  EXPECT_EQ(reader->partitions(), 12);
   WaitForEnd(*reader, 1, 6);
   int64_t offset = 0;
   EXPECT_THAT(ReadAll(*reader, 1, offset), ElementsAre("a", "b"));

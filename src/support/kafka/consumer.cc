@@ -33,12 +33,10 @@ Settings ConsumerSettings(const ConsumerOptions& options) {
           {"check.crcs", "true"},
           {"queued.max.messages.kbytes", number(std::max<size_t>(1, options.queue_bytes >> 10))},
           {"fetch.message.max.bytes", number(options.fetch_bytes)},
-          // All partitions of one broker together; not below that of one.
-          {"fetch.max.bytes", number(std::max(options.queue_bytes, options.fetch_bytes))},
-          // Nothing to a consumer, but librdkafka takes none larger than fetch.max.bytes.
-          {"message.max.bytes",
-           number(std::clamp<size_t>(std::max(options.queue_bytes, options.fetch_bytes), 1'000,
-                                     1'000'000))},
+          // All partitions of one broker together; librdkafka takes none below its
+          // message.max.bytes.
+          {"fetch.max.bytes",
+           number(std::max({options.queue_bytes, options.fetch_bytes, size_t{1} << 20}))},
           {"fetch.wait.max.ms", number(static_cast<size_t>(options.fetch_wait.count()))},
           // After an error or an offset that cannot be read; a fetch that waits for the queue to
           // have room looks this often, too.

@@ -5,14 +5,21 @@
 #include <vector>
 
 namespace tailwater {
+namespace {
+
+constexpr size_t kFetchBytes = 64 << 10;
+
+}  // namespace
 
 Result<std::unique_ptr<FetchLane>> FetchLane::Open(Options options) {
   std::unique_ptr<FetchLane> lane(new FetchLane(std::move(options)));
   kafka::ConsumerOptions consumer;
   consumer.client = lane->options_.client;
   consumer.topic = lane->options_.topic;
-  consumer.queue_bytes = lane->options_.partition_bytes;
-  consumer.fetch_bytes = lane->options_.partition_bytes;
+  // A fetch is compressed, and what it holds is queued whole: several times as much, and each
+  // record costs librdkafka some 500 bytes more.
+  consumer.queue_bytes = lane->options_.partition_bytes / 2;
+  consumer.fetch_bytes = std::max(kFetchBytes, lane->options_.partition_bytes / 8);
   consumer.on_ready = lane->options_.on_ready;
   TW_ASSIGN_OR_RETURN(lane->consumer_, kafka::Consumer::Create(std::move(consumer)));
   return lane;

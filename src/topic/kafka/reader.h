@@ -5,7 +5,7 @@
 // lane that holds its offset, the foremost one first; where none does, because it lags or was
 // rewound, a lane of its own reads for it and slows no other, until it reaches what another one
 // holds. Partitions that nobody asked for in some seconds are no longer fetched, and a lane without
-// any ends. Of each lane some 4 MiB are held and as much fetched ahead.
+// any ends. Of each lane some 4 MiB are held, and some more fetched ahead.
 //
 // Read() hands over what has been fetched. With no time to wait it may answer null although the
 // broker has more: WaitForAny() tells when that came.
