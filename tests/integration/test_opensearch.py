@@ -197,7 +197,7 @@ def test_answers_that_are_lost_cut_or_refused_change_nothing(server, search, pre
 
 
 def test_all_of_the_topic_again_leaves_the_index_equal(server, search, prefix, tmp_path):
-    """Beside new changes, into the same index, with every delete forgotten."""
+    """Beside new changes, by a second sink into the same index and by a rewind, with every delete forgotten."""
     server.sql(SCHEMA)
     sinks = {"search": sink(search, prefix, settings={"number_of_replicas": 0, "gc_deletes": "0s", "refresh_interval": "1s"})}
     pipeline = Pipeline(tmp_path, server, TABLES, sinks=sinks)
@@ -210,10 +210,16 @@ def test_all_of_the_topic_again_leaves_the_index_equal(server, search, prefix, t
     for table in KEYED:
         search.call("POST", f"/{prefix}_{table}/_refresh")
         search.call("POST", f"/{prefix}_{table}/_forcemerge?max_num_segments=1")
-    pipeline = Pipeline(tmp_path, server, TABLES, sinks={"again": sinks["search"]})
+    pipeline = Pipeline(tmp_path, server, TABLES, sinks={**sinks, "again": sinks["search"]})
+
+    def during(step):
+        if step == 30:
+            rewound = pipeline.command("sinks", "rewind", "search", "--to", "beginning", "--yes", "--server", daemon.url)
+            assert rewound.returncode == 0, rewound.stderr
+
     with pipeline.start() as daemon:
         daemon.wait_state("streaming")
-        run_workload(server, 6, 100)
+        run_workload(server, 6, 100, during)
         assert daemon.stop() == 0
     pipeline.catch_up()
     assert_index_equals_source(search, prefix, server)
