@@ -89,6 +89,12 @@ std::optional<std::string> Base64Url(std::string_view text) {
   return out;
 }
 
+// Of an object's member; empty if it is no text or not there.
+std::string TextOf(const rapidjson::Document& object, const char* name) {
+  if (!object.HasMember(name) || !object[name].IsString()) return {};
+  return {object[name].GetString(), object[name].GetStringLength()};
+}
+
 // The `sub` of a JWT; empty if it is none.
 std::string SubjectOf(const std::string& token) {
   const size_t first = token.find('.');
@@ -99,9 +105,7 @@ std::string SubjectOf(const std::string& token) {
   rapidjson::Document document;
   document.Parse(claims->data(), claims->size());
   if (document.HasParseError() || !document.IsObject()) return {};
-  const auto subject = document.FindMember("sub");
-  if (subject == document.MemberEnd() || !subject->value.IsString()) return {};
-  return {subject->value.GetString(), subject->value.GetStringLength()};
+  return TextOf(document, "sub");
 }
 
 // A process and what it started; they end together.
@@ -173,21 +177,17 @@ Result<Token> ParseToken(std::string_view json) {
   if (document.HasParseError() || !document.IsObject()) {
     return Failed("printed no JSON object");
   }
-  const auto text = [&](const char* name) -> std::string {
-    const auto member = document.FindMember(name);
-    if (member == document.MemberEnd() || !member->value.IsString()) return {};
-    return {member->value.GetString(), member->value.GetStringLength()};
-  };
   Token token;
-  token.value = text("access_token");
+  token.value = TextOf(document, "access_token");
   if (token.value.empty()) return Failed("printed no \"access_token\"");
-  const auto expires = document.FindMember("expires_in");
-  if (expires == document.MemberEnd() || !expires->value.IsNumber() ||
-      expires->value.GetDouble() < 1 || expires->value.GetDouble() > 1e9) {
+  const double expires_in = document.HasMember("expires_in") && document["expires_in"].IsNumber()
+                                ? document["expires_in"].GetDouble()
+                                : 0;
+  if (!(expires_in >= 1 && expires_in <= 1e9)) {
     return Failed("printed no \"expires_in\" (seconds, at least 1)");
   }
-  token.expires_in = std::chrono::seconds(static_cast<int64_t>(expires->value.GetDouble()));
-  token.principal = text("principal");
+  token.expires_in = std::chrono::seconds(static_cast<int64_t>(expires_in));
+  token.principal = TextOf(document, "principal");
   if (token.principal.empty()) token.principal = SubjectOf(token.value);
   if (token.principal.empty()) {
     return Failed("printed no \"principal\", and the token is no JWT that names a subject");
