@@ -218,8 +218,14 @@ Error KafkaSubscription::Refused(Error error, bool undecided) {
 }
 
 Result<SinkPlaces> KafkaSubscription::LoadGroup() {
-  if (member_ == nullptr) TW_TRY(Join());
-  TW_ASSIGN_OR_RETURN(const auto committed, member_->Committed(all_, settings_.request_timeout));
+  // A member without partitions may be waiting to join, and a broker answers its questions behind
+  // that: for as long as another member does not come to the rebalance.
+  const bool member = member_ != nullptr && !assignment_.partitions.empty();
+  TW_ASSIGN_OR_RETURN(
+      const auto committed,
+      member ? member_->Committed(all_, settings_.request_timeout)
+             : kafka::PeekCommitted(settings_.client, settings_.topic, settings_.SinkGroup(sink_),
+                                    all_, settings_.request_timeout));
   return ParseSinkPlaces(committed);
 }
 
