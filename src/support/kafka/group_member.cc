@@ -22,6 +22,9 @@ using MembershipPtr = std::unique_ptr<rd_kafka_consumer_group_metadata_t,
 using EventPtr = std::unique_ptr<rd_kafka_event_t, decltype(&rd_kafka_event_destroy)>;
 using QueuePtr = std::unique_ptr<rd_kafka_queue_t, decltype(&rd_kafka_queue_destroy)>;
 
+constexpr auto kLook = 20ms;
+constexpr auto kFarewell = 100ms;  // for the request to be sent
+
 Settings GroupSettings(const std::string& group) {
   return {{"group.id", group},
           {"enable.auto.commit", "false"},
@@ -75,7 +78,7 @@ class GroupMember::Impl {
   ~Impl() {
     if (!client_) return;
     membership_.reset();
-    rd_kafka_consumer_close(client_->get());
+    if (options_.instance_id.empty()) Leave();
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -169,6 +172,19 @@ class GroupMember::Impl {
   const rd_kafka_consumer_group_metadata_t* membership() const { return membership_.get(); }
 
  private:
+  // Tells the group, so that it need not wait for the session's end. Bounded: closing the consumer
+  // instead can wait for ever in librdkafka 2.0.2, where an assignment comes in just then.
+  void Leave() {
+    rd_kafka_unsubscribe(client_->get());
+    const auto deadline = SteadyClock::now() + 1s;
+    for (auto left = 0ms; owner_ || left < kFarewell; left += kLook) {
+      if (SteadyClock::now() >= deadline) return;
+      if (rd_kafka_message_t* message = rd_kafka_consumer_poll(client_->get(), kLook.count())) {
+        rd_kafka_message_destroy(message);
+      }
+    }
+  }
+
   std::string Doing(std::string_view what) const {
     return fmt::format("{} of group {}", what, options_.group);
   }
