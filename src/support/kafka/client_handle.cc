@@ -24,6 +24,13 @@ constexpr auto kRemembered = 60s;  // librdkafka repeats a broker's error every 
 constexpr auto kLogInterval = 30s;
 constexpr auto kTokenTimeout = 30s;
 
+// Earlier ones send the client's nonce twice, which brokers no longer let pass.
+constexpr int kScramMended = 0x020601ff;
+
+bool IsScram(SaslMechanism mechanism) {
+  return mechanism == SaslMechanism::kScramSha256 || mechanism == SaslMechanism::kScramSha512;
+}
+
 using Conf = std::unique_ptr<rd_kafka_conf_t, decltype(&rd_kafka_conf_destroy)>;
 
 Status Set(rd_kafka_conf_t* conf, const std::string& name, const std::string& value) {
@@ -183,7 +190,15 @@ class ClientHandle::Impl {
     }
     // Said in our own words already.
     if (text.find("Failed to acquire SASL OAUTHBEARER token") != std::string_view::npos) return;
-    Remember(error, MakeError(error, "brokers", text));
+    Error said = MakeError(error, "brokers", text);
+    if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION && IsScram(sasl_.mechanism) &&
+        rd_kafka_version() < kScramMended) {
+      said.message += fmt::format(
+          "; if they are right: librdkafka {} cannot log in to Kafka 3.8.1 and later by SCRAM, "
+          "2.6.1 and later can, and deploy/build-librdkafka.sh builds one",
+          rd_kafka_version_str());
+    }
+    Remember(error, std::move(said));
   }
 
   // What was said within the last minute.
