@@ -297,7 +297,7 @@ SinkStatus SinkReporter::Status() const {
         static_cast<double>(std::max<int64_t>(0, clock_.UnixMicros() - since)) / 1e6;
   }
   if (reader == nullptr || passed.empty()) return status;
-  const auto ranges = reader->Ranges();
+  const auto ranges = reader->KnownRanges();
   if (!ranges) return status;  // unknown stays absent
   int64_t lag = 0;
   for (const auto& [partition, offset] : passed) {

@@ -119,6 +119,13 @@ class TopicReader {
   virtual bool WaitForAny(const Offsets& offsets, std::chrono::milliseconds timeout,
                           std::stop_token stop) = 0;
   virtual Result<std::map<int32_t, PartitionRange>> Ranges() = 0;
+  // The same for status and metrics: at most a second old, told within a second whatever the topic
+  // does. Nothing: it does not tell.
+  virtual std::optional<std::map<int32_t, PartitionRange>> KnownRanges() {
+    auto ranges = Ranges();
+    if (!ranges) return std::nullopt;
+    return *std::move(ranges);
+  }
   // First offset whose record's timestamp is at or after the time; the end if there is none.
   virtual Result<int64_t> OffsetAt(int32_t partition, int64_t time_micros) = 0;
 };

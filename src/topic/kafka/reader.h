@@ -27,6 +27,7 @@
 
 #include "topic/kafka/bell.h"
 #include "topic/kafka/fetch_lane.h"
+#include "topic/kafka/known_ranges.h"
 #include "topic/kafka/settings.h"
 #include "topic/topic.h"
 #include "util/mutex.h"
@@ -48,6 +49,9 @@ class KafkaReader final : public TopicReader {
   bool WaitForAny(const Offsets& offsets, std::chrono::milliseconds timeout,
                   std::stop_token stop) override;
   Result<std::map<int32_t, PartitionRange>> Ranges() override;
+  std::optional<std::map<int32_t, PartitionRange>> KnownRanges() override {
+    return known_ranges_.Get();
+  }
   Result<int64_t> OffsetAt(int32_t partition, int64_t time_micros) override;
 
   // Open another one.
@@ -88,6 +92,9 @@ class KafkaReader final : public TopicReader {
   Lanes lanes_ TW_GUARDED_BY(mutex_);
   SteadyClock::time_point last_look_ TW_GUARDED_BY(mutex_){};
   std::map<int32_t, int64_t> seen_ends_ TW_GUARDED_BY(mutex_);
+  tailwater::KnownRanges known_ranges_ {
+    [this] { return Ranges(); }
+  };  // last: its thread uses the rest
 };
 
 // The head in <topic>.state. kRetry "topic_not_created".
