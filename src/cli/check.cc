@@ -13,6 +13,7 @@
 #include "monitor/metrics_registry.h"
 #include "pipeline/rules_check.h"
 #include "support/text.h"
+#include "topic/open_topic.h"
 
 namespace tailwater {
 namespace {
@@ -63,9 +64,27 @@ struct Checked {
 };
 
 struct CheckedAll {
+  std::vector<Checked> topics;
   std::vector<Checked> sources;
   std::vector<Checked> sinks;
 };
+
+Checked CheckTopic(const PipelineConfig& pipeline) {
+  Checked checked{pipeline.name, pipeline.topic.type, pipeline.topic.type, {}};
+  auto topic = OpenTopic(pipeline.topic, pipeline.name);
+  if (!topic) {
+    checked.findings.push_back({{Finding::Severity::kError, std::string(topic.error().code),
+                                 "topic", topic.error().message, ""},
+                                {},
+                                {}});
+    return checked;
+  }
+  checked.name = (*topic)->Describe();
+  for (Finding& finding : (*topic)->Check()) {
+    checked.findings.push_back({std::move(finding), {}, {}});
+  }
+  return checked;
+}
 
 // Also adds the source's tables, if its server tells them.
 Checked CheckSource(const PipelineConfig& pipeline, const SourceConfig& source,
@@ -146,7 +165,8 @@ ordered_json AsJson(const std::vector<Checked>& all, const char* kind) {
 }
 
 void PrintJson(const CheckedAll& all) {
-  const ordered_json json = {{"sources", AsJson(all.sources, "source")},
+  const ordered_json json = {{"topics", AsJson(all.topics, "topic")},
+                             {"sources", AsJson(all.sources, "source")},
                              {"sinks", AsJson(all.sinks, "sink")}};
   fmt::print("{}\n", json.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
 }
@@ -211,6 +231,9 @@ void PrintText(const CheckedAll& all) {
     if (!std::exchange(first, false)) fmt::print("\n");
     PrintText(checked, kind, palette);
   };
+  for (const Checked& topic : all.topics) {
+    if (!topic.findings.empty()) print(topic, "topic");
+  }
   for (const Checked& source : all.sources) print(source, "source");
   for (const Checked& sink : all.sinks) {
     if (!sink.findings.empty()) print(sink, "sink");
@@ -222,6 +245,7 @@ int Check(const std::vector<std::string>& paths, OutputFormat format, const Regi
   if (!config) return kExitConfiguration;
   CheckedAll all;
   for (const PipelineConfig& pipeline : config->pipelines) {
+    all.topics.push_back(CheckTopic(pipeline));
     DescribedTables tables;
     std::map<std::string, std::string> unknown;  // sources, and why
     for (const SourceConfig& source : pipeline.sources) {
@@ -236,7 +260,7 @@ int Check(const std::vector<std::string>& paths, OutputFormat format, const Regi
   } else {
     PrintText(all);
   }
-  for (const std::vector<Checked>* part : {&all.sources, &all.sinks}) {
+  for (const std::vector<Checked>* part : {&all.topics, &all.sources, &all.sinks}) {
     for (const Checked& checked : *part) {
       if (checked.Count(Finding::Severity::kError) > 0) return kExitNeedsOperator;
     }
@@ -253,12 +277,12 @@ void AddCheckCommand(CommandLine& line) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      line.app.add_subcommand("check", "Look at the source servers and say what is missing");
+      line.app.add_subcommand("check", "Look at servers and topics and say what is missing");
   command->footer(
-      "Reads only. Prints what was found about server, role, tables and columns, with the exact "
-      "SQL\n"
-      "to run where something is missing; then whether conditions and mappings of the sinks fit\n"
-      "the tables. Ends with 3 if anything must be fixed first.\n\n"
+      "Reads only. Prints what was found about a topic in Kafka (settings, rights, what would be\n"
+      "made), then about server, role, tables and columns, with the exact SQL to run where\n"
+      "something is missing; then whether conditions and mappings of the sinks fit the tables.\n"
+      "Ends with 3 if anything must be fixed first.\n\n"
       "Examples:\n"
       "  tailwater check shop.yaml\n"
       "  tailwater check shop.yaml -o json");

@@ -1,11 +1,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <filesystem>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <stop_token>
+#include <thread>
 
 #include "cli/command.h"
 #include "cli/exit_code.h"
@@ -17,6 +21,8 @@
 
 namespace tailwater {
 namespace {
+
+constexpr std::chrono::seconds kLeasePatience{12};
 
 using nlohmann::ordered_json;
 
@@ -140,9 +146,23 @@ class Destroyer {
     if (topic_exists_) {
       std::stop_source stop;
       std::string holder;
+      std::jthread patience;
       auto writer = topic_->OpenWriter(stop.get_token(), [&](const std::string& name) {
         holder = name;
-        stop.request_stop();
+        if (pipeline_.topic.type != "kafka") {
+          stop.request_stop();
+          return;
+        }
+        // A lease in a cluster outlives the process that held it.
+        fmt::print(stderr, "waiting up to {} s for {} to give up the topic's lease\n",
+                   kLeasePatience.count(), name);
+        patience = std::jthread([&stop](const std::stop_token& done) {
+          std::mutex mutex;
+          std::unique_lock lock(mutex);
+          std::condition_variable_any never;
+          never.wait_for(lock, done, kLeasePatience, [] { return false; });
+          stop.request_stop();
+        });
       });
       if (!writer && stop.stop_requested()) {
         return Error{Disposition::kNeedsOperator, "pipeline_running",
@@ -183,7 +203,15 @@ class Destroyer {
     if (topic_exists_ || !sinks_.empty()) {
       const std::string name = topic_->Describe();
       begun_ = true;
-      auto destroyed = topic_->Destroy();
+      Status destroyed = topic_->Destroy();
+      // In a cluster, what a process held outlives it for a moment.
+      for (auto waited = std::chrono::seconds(0);
+           !destroyed && destroyed.error().code == "topic_locked" &&
+           pipeline_.topic.type == "kafka" && waited < kLeasePatience;
+           waited += std::chrono::seconds(1)) {
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+        destroyed = topic_->Destroy();
+      }
       if (!destroyed) return std::move(destroyed).error().Within("topic");
       Say("topic", name);
     }

@@ -19,6 +19,8 @@
 namespace tailwater {
 namespace {
 
+constexpr std::chrono::milliseconds kPatience{30'000};
+
 struct TailOptions {
   std::string path;
   std::string pipeline;
@@ -62,6 +64,7 @@ class Tail {
     }
     while (true) {
       bool finished = options_.no_follow;
+      if (!options_.no_follow) reader->WaitForAny(next, std::chrono::seconds(1), {});
       for (auto& [partition, offset] : next) {
         if (options_.no_follow && offset >= ends[partition]) continue;
         TW_TRY(ReadOnce(*reader, partition, offset));
@@ -118,16 +121,16 @@ class Tail {
 
   Status ReadOnce(TopicReader& reader, int32_t partition, int64_t& offset) {
     constexpr size_t kReadBytes = 1 << 20;
-    // With more than one partition each gets its turn; the topic wakes us at once if there is but
-    // one.
-    const auto timeout =
-        std::chrono::milliseconds(options_.no_follow         ? 0
-                                  : reader.partitions() == 1 ? 1000
-                                                             : 50 / reader.partitions() + 1);
+    // What lies in front of the end may have to be fetched first.
+    const auto timeout = options_.no_follow ? kPatience : std::chrono::milliseconds(0);
     TW_ASSIGN_OR_RETURN(const auto batch, reader.Read(partition, offset, kReadBytes, timeout, {}));
     if (batch == nullptr) {
-      if (options_.no_follow) offset = INT64_MAX;
-      return {};
+      if (!options_.no_follow) return {};
+      return Error{
+          Disposition::kRetry, "topic_silent",
+          fmt::format("nothing came of partition {} from offset {} on for {} s; look at the "
+                      "topic, then try again",
+                      partition, offset, kPatience.count() / 1000)};
     }
     TW_ASSIGN_OR_RETURN(const auto changes, batch->Changes());
     std::string out;

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "checkpoint/checkpoint.h"
 #include "pipeline/source_runner.h"
 #include "pipeline/topic_gate.h"
 #include "support/text.h"
@@ -55,6 +56,7 @@ class Capture::Impl {
         queue_bytes_(metrics.GetGauge("tailwater_producer_queue_bytes",
                                       "Bytes handed to the topic and not durable yet.")) {
     for (CaptureSource& source : sources) {
+      sources_.emplace_back(source.name, source.type);
       runners_.push_back(
           std::make_unique<SourceRunner>(std::move(source), options_, clock_, [this] { Wake(); }));
     }
@@ -167,6 +169,7 @@ class Capture::Impl {
         .Add();
     MutexLock lock(mutex_);
     Enter(phase);
+    status_.disposition = error.disposition;
     status_.code = error.code;
     status_.message = error.message;
   }
@@ -231,6 +234,7 @@ class Capture::Impl {
   // Until stopped, or until the lease is lost.
   void RunSources() {
     logger_.Info("capture started", {{"topic", topic_.Describe()}, {"sources", runners_.size()}});
+    Announce();
     session_ = std::stop_source();
     const std::stop_callback on_stop(stop_.get_token(), [this] { session_.request_stop(); });
     const std::stop_callback on_lost(gate_->writer().lost(), [this] { session_.request_stop(); });
@@ -250,6 +254,22 @@ class Capture::Impl {
     for (const auto& runner : runners_) runner->Join();
     CloseTopic();
     for (const auto& runner : runners_) runner->Forget();
+  }
+
+  // What cannot be read now is the sources' to report.
+  void Announce() {
+    const auto state = gate_->writer().LoadState();
+    for (const auto& [name, type] : sources_) {
+      const bool resumes = state && state->contains(CheckpointKey(name));
+      logger_.Info(resumes ? "source resumes from its checkpoint" : "source starts",
+                   {{"source", name}, {"type", type}});
+      if (state && !resumes) {
+        logger_.Warn(
+            "first start: rows from before it are not copied yet, sinks get what changes from now "
+            "on",
+            {{"source", name}});
+      }
+    }
   }
 
   // Frontier records that no later change carries. Sleeps while nothing is due.
@@ -285,6 +305,7 @@ class Capture::Impl {
   const CaptureOptions options_;
   const Logger logger_;
   Gauge& queue_bytes_;
+  std::vector<std::pair<std::string, std::string>> sources_;  // names and types
   std::vector<std::unique_ptr<SourceRunner>> runners_;
   std::unique_ptr<TopicGate> gate_;  // of the main thread; ends before the runners, see Main()
 

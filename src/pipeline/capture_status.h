@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tailwater/position.h"
+#include "tailwater/result.h"
 
 namespace tailwater {
 
@@ -72,6 +73,7 @@ std::string_view CapturePhaseName(CapturePhase state);
 
 struct CaptureStatus {
   CapturePhase phase = CapturePhase::kStopped;
+  Disposition disposition = Disposition::kFatal;  // kFailed: gap or fatal
   int64_t since_micros = 0;
   std::string code;
   std::string message;

@@ -23,7 +23,7 @@ Status CheckCapture(const PipelineStatus& status) {
   if (capture.phase == CapturePhase::kNeedsOperator)
     return Ended(Disposition::kNeedsOperator, "capture", capture.code, capture.message);
   if (capture.phase == CapturePhase::kFailed)
-    return Ended(Disposition::kFatal, "capture", capture.code, capture.message);
+    return Ended(capture.disposition, "capture", capture.code, capture.message);
   return {};
 }
 

@@ -47,7 +47,8 @@ std::string_view PipelineHalfName(PipelineHalf half) {
 
 Result<std::unique_ptr<Pipeline>> Pipeline::Create(PipelineConfig config, PipelineOptions options,
                                                    MetricsRegistry& metrics, const Clock& clock) {
-  TW_ASSIGN_OR_RETURN(std::unique_ptr<Topic> topic, OpenTopic(config.topic, config.name, options.instance));
+  TW_ASSIGN_OR_RETURN(std::unique_ptr<Topic> topic,
+                      OpenTopic(config.topic, config.name, options.instance));
   return std::make_unique<Pipeline>(std::move(config), std::move(options), std::move(topic),
                                     metrics, clock);
 }
@@ -98,8 +99,9 @@ std::shared_ptr<PipelineSink> Pipeline::MakeSink(SinkConfig config) {
   const Labels labels = {{"pipeline", config_.name}, {"sink", sink.name}};
   metrics_.Show(labels);
   Metrics& scope = metrics_.Scoped(labels);
-  SinkContext context{config_.name, sink.name, sink.rules.tables,
-                      Logger(config_.name + "." + sink.name), scope, std::move(sources)};
+  SinkContext context{
+      config_.name, sink.name,         sink.rules.tables, Logger(config_.name + "." + sink.name),
+      scope,        std::move(sources)};
   // The runner's thread asks these: it ends before the sink and the pipeline do.
   SinkRunnerOptions options = options_.sinks;
   options.keyless_tables = [this, &sink] { return KeylessTables(sink); };
@@ -175,13 +177,15 @@ Result<std::vector<std::string>> Pipeline::KeylessTables(const SinkConfig& sink)
   for (const SourceConfig& source : config_.sources) {
     const auto tables = described.find(source.name);
     if (tables == described.end()) {
-      return Error{Disposition::kRetry, "tables_unknown",
-                   fmt::format("the server of source '{}' does not say now which of its tables have "
-                               "keys; nothing was done, try again when it answers",
-                               source.name)};
+      return Error{
+          Disposition::kRetry, "tables_unknown",
+          fmt::format("the server of source '{}' does not say now which of its tables have "
+                      "keys; nothing was done, try again when it answers",
+                      source.name)};
     }
     for (const TableDescription& table : tables->second) {
-      if (!table.schema->keyless() || !sink.rules.tables.Selects(source.name, table.schema->table()))
+      if (!table.schema->keyless() ||
+          !sink.rules.tables.Selects(source.name, table.schema->table()))
         continue;
       keyless.push_back(source.name + ":" + table.schema->table());
     }
@@ -199,22 +203,6 @@ void Pipeline::Start() {
 }
 
 void Pipeline::Announce() {
-  const std::string topic = topic_->Describe();
-  if (captures()) {
-    // What cannot be read now is capture's to report.
-    const Result<std::map<std::string, std::string>> state = topic_->PeekState();
-    for (const SourceConfig& source : config_.sources) {
-      const bool resumes = state && state->contains(CheckpointKey(source.name));
-      logger_.Info(resumes ? "source resumes from its checkpoint" : "source starts",
-                   {{"source", source.name}, {"type", source.type->type}, {"topic", topic}});
-      if (state && !resumes) {
-        logger_.Warn(
-            "first start: rows from before it are not copied yet, sinks get what changes from now "
-            "on",
-            {{"source", source.name}});
-      }
-    }
-  }
   for (const auto& sink : sinks()) Announce(sink->config);
 }
 
@@ -282,6 +270,7 @@ std::shared_ptr<PipelineSink> Pipeline::FindSink(std::string_view name) const {
 }
 
 std::vector<std::string> Pipeline::OrphanSinks() const {
+  if (!TopicIsUp()) return {};
   auto known = topic_->KnownSinks();
   if (!known) return {};  // nobody can tell now
   std::erase_if(*known, [this](const std::string& name) { return FindSink(name) != nullptr; });
@@ -292,6 +281,12 @@ void Pipeline::GiveUpDraining() {
   if (capture_) capture_->RequestStop();
 }
 
+// Status must not wait for a cluster that is away. A topic on this machine never is.
+bool Pipeline::TopicIsUp() const {
+  if (config_.topic.type != "kafka") return true;
+  return !capture_ || capture_->GetStatus().phase == CapturePhase::kRunning;
+}
+
 TopicStatus Pipeline::GetTopicStatus() {
   TopicStatus status;
   status.location = topic_->Describe();
@@ -299,13 +294,13 @@ TopicStatus Pipeline::GetTopicStatus() {
   std::shared_ptr<TopicReader> reader;
   {
     MutexLock lock(mutex_);
-    if (!reader_) {
+    if (!reader_ && TopicIsUp()) {
       if (auto opened = topic_->OpenReader()) reader_ = *std::move(opened);
     }
     reader = reader_;
   }
   if (!reader) return status;
-  auto ranges = reader->Ranges();
+  auto ranges = reader->KnownRanges();
   if (!ranges) {  // unknown now; another log next time, perhaps
     MutexLock lock(mutex_);
     reader_ = nullptr;
@@ -328,7 +323,7 @@ PipelineStatus Pipeline::GetStatus() {
   for (const auto& running : sinks()) {
     if (!running->runner) continue;
     PipelineStatus::Sink sink{running->config.type->type, running->runner->Status(), std::nullopt};
-    if (!sink.status.dead_letters.empty()) {
+    if (!sink.status.dead_letters.empty() && TopicIsUp()) {
       if (const auto counts = topic_->PeekDeadLetters(running->config.name))
         sink.oldest_dead_letter_micros = counts->oldest_micros;
     }

@@ -104,6 +104,7 @@ class Pipeline {
   std::map<std::string, TableDescriber::Ask> TableAsks() const;
   SourceContext ContextFor(const SourceConfig& source, std::string scratch_dir) const;
   CaptureSource SourceFor(const SourceConfig& source) const;
+  bool TopicIsUp() const;
   TopicStatus GetTopicStatus() TW_EXCLUDES(mutex_);
 
   const PipelineConfig config_;  // without sinks
