@@ -7,7 +7,9 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+from tests.servers import kafka as kafka_servers  # noqa: E402
 from tests.servers import postgres as servers  # noqa: E402
+from tests.servers.kafka_client import confluent_kafka  # noqa: E402
 
 
 def start_server(version=None, **more):
@@ -28,6 +30,22 @@ def server():
 @pytest.fixture(params=servers.VERSIONS, ids=lambda version: f"pg{version}")
 def any_server(request):
     with start_server(request.param) as running:
+        yield running
+
+
+def start_kafka(**more):
+    try:
+        kafka_servers.fetch()
+        confluent_kafka()
+    except Exception as error:
+        pytest.skip(f"Kafka {kafka_servers.VERSION} cannot be had: {error}")
+    return kafka_servers.KafkaServer(**more)
+
+
+@pytest.fixture(scope="module")
+def kafka():
+    """One broker for the tests of a module, which take topics of their own."""
+    with start_kafka() as running:
         yield running
 
 

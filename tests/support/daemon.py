@@ -124,8 +124,10 @@ class Pipeline:
         source = {"type": "postgres", "url": server.url(database, user), "tables": list(tables), **(source_options or {})}
         if sinks is None:
             sinks = {"copy": {"type": "sqlite", "path": str(self.copy_path)}}
-        document = {"version": 1, "pipeline": "shop", "sources": {"shop": source},
-                    "topic": {"type": "local", "path": str(self.topic_path), **(topic_options or {})}, "sinks": sinks}
+        topic = topic_options or {}
+        if topic.get("type") != "kafka":
+            topic = {"type": "local", "path": str(self.topic_path), **topic}
+        document = {"version": 1, "pipeline": "shop", "sources": {"shop": source}, "topic": topic, "sinks": sinks}
         self.files = [self.home / "pipeline.yaml"]
         self.files[0].write_text(json.dumps(document, indent=2))  # JSON is YAML
 
