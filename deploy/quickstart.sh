@@ -3,17 +3,21 @@
 #   deploy/quickstart.sh           runs the tour, stops all it started and removes its folder
 #   deploy/quickstart.sh --keep    leaves Postgres and Tailwater running and prints where
 #   deploy/quickstart.sh --binary FILE   uses a binary that is already built
+#   deploy/quickstart.sh --kafka         the topic lies in a private Apache Kafka (Java, 43 MB more to download)
+#   deploy/quickstart.sh --opensearch    one more sink, a private OpenSearch (Java, 60 MB more to download)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 repository=$PWD
 
-keep=false binary=
+keep=false binary= kafka=false opensearch=false
 while [ $# -gt 0 ]; do
   case $1 in
     --keep) keep=true ;;
     --binary) shift; binary=$(realpath "$1") ;;
-    -h|--help) sed -n '2,5s/^# //p' "$0"; exit 0 ;;
-    *) echo "quickstart.sh: unknown option '$1' (there are --keep and --binary FILE)" >&2; exit 2 ;;
+    --kafka) kafka=true ;;
+    --opensearch) opensearch=true ;;
+    -h|--help) sed -n '2,7s/^# //p' "$0"; exit 0 ;;
+    *) echo "quickstart.sh: unknown option '$1' (there are --keep, --binary FILE, --kafka and --opensearch)" >&2; exit 2 ;;
   esac
   shift
 done
@@ -29,7 +33,7 @@ now_ms() { local t=$EPOCHREALTIME; t=${t/./}; echo $((t / 1000)); }
 if [ -z "$binary" ]; then
   echo "This installs Debian packages (170 MB to download, 690 MB on disk if none of them is there), builds Tailwater in build/release (some minutes the"
   echo "first time, seconds later, 200 MB) and then runs a tour of about 15 seconds in a folder of its own below /tmp (300 MB, removed)."
-  deploy/install-deps.sh
+  if $kafka || $opensearch; then deploy/install-deps.sh --tests; else deploy/install-deps.sh; fi
   cmake --preset release >/dev/null
   cmake --build build/release --target tailwater
   binary=$repository/build/release/tailwater
@@ -40,7 +44,7 @@ pg_bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 # ---------------------------------------------------------------------------------------------------- a folder, a Postgres
 home=$(mktemp -d /tmp/tailwater-quickstart.XXXXXX)
 chmod 755 "$home"
-daemon_pid= tail_pid= receiver_pid= postgres_up=false
+daemon_pid= tail_pid= receiver_pid= kafka_pid= opensearch_pid= postgres_up=false
 as_postgres() { if [ "$(id -u)" -eq 0 ]; then su nobody -s /bin/bash -c "$1"; else bash -c "$1"; fi; }
 stop_process() { # pid
   [ -n "$1" ] && kill -0 "$1" 2>/dev/null || return 0
@@ -56,7 +60,7 @@ clean_up() {
     printf '\nThe last lines of %s/daemon.log:\n' "$home" >&2; tail -n 15 "$home/daemon.log" >&2
   fi
   if $keep && [ $code -eq 0 ]; then exit 0; fi
-  stop_process "$daemon_pid"
+  stop_process "$daemon_pid"; stop_process "$kafka_pid"; stop_process "$opensearch_pid"
   if $postgres_up; then as_postgres "$pg_bin/pg_ctl -D $home/pg -m immediate -s stop" || true; fi
   if [ $code -eq 0 ]; then rm -rf "$home"; else echo "quickstart.sh: left for a look: $home" >&2; fi
   exit $code
@@ -86,8 +90,50 @@ sql "create table orders (id bigint generated always as identity primary key, cu
      alter table user_plans replica identity full"
 say "Postgres $(sql 'show server_version' | cut -d' ' -f1) on 127.0.0.1:$pg_port, ready in $(($(now_ms) - started)) ms"
 
+# Runs a server of tests/servers until its standard input, or this tour, ends; its first line says where it is.
+start_server() { # name
+  mkfifo "$home/$1.in"
+  python3 "tests/servers/$1.py" run <>"$home/$1.in" >"$home/$1.json" 2>"$home/$1.err" &
+  eval "$1_pid=\$!"
+  started=$(now_ms)
+  until [ -s "$home/$1.json" ]; do
+    kill -0 $! 2>/dev/null || { tail -n 5 "$home/$1.err" >&2; fail "$1 did not start"; }
+    sleep 0.05
+  done
+}
+from_json() { python3 -c "import json; print(json.loads(open('$1').readline())['$2'])"; }
+if $kafka; then
+  start_server kafka
+  brokers=$(from_json "$home/kafka.json" brokers)
+  say "Apache Kafka on $brokers, ready in $(($(now_ms) - started)) ms"
+fi
+if $opensearch; then
+  start_server opensearch
+  search_url=$(from_json "$home/opensearch.json" url)
+  say "OpenSearch on $search_url, ready in $(($(now_ms) - started)) ms"
+fi
+
 # ---------------------------------------------------------------------------------------------------- the pipeline
-step "1. The pipeline: one source, the embedded topic, three sinks"
+if $kafka; then
+  step "1. The pipeline: one source, a Kafka topic, $($opensearch && echo four || echo three) sinks"
+  topic="  type: kafka
+  brokers: [$brokers]
+  partitions: 4
+  replication: 1"
+else
+  step "1. The pipeline: one source, the embedded topic, $($opensearch && echo four || echo three) sinks"
+  topic="  type: local
+  path: $home/topic"
+fi
+catalog=
+if $opensearch; then
+  catalog="
+  catalog:
+    type: opensearch
+    url: $search_url
+    tables:
+      - {match: public.orders, index: orders}"
+fi
 cat >"$home/shop.yaml" <<YAML
 version: 1
 pipeline: shop
@@ -97,8 +143,7 @@ sources:
     url: postgres://postgres@127.0.0.1:$pg_port/shop
     tables: [public.orders, public.user_plans]
 topic:
-  type: local
-  path: $home/topic
+$topic
 sinks:
   search:
     type: sqlite
@@ -116,13 +161,13 @@ sinks:
     allow_addresses: [127.0.0.1]
     tables:
       - match: public.user_plans
-        when: op = 'update' AND NEW.plan = 'free' AND OLD.plan <> 'free'
+        when: op = 'update' AND NEW.plan = 'free' AND OLD.plan <> 'free'$catalog
 YAML
 echo "whsec_$(openssl rand -base64 32)" >"$home/hook.secret"
 sed 's/^/  | /' "$home/shop.yaml"
 export TAILWATER_URL=http://127.0.0.1:$http_port
 start_daemon() {
-  "$binary" run "$home/shop.yaml" --listen "127.0.0.1:$http_port" >>"$home/feed.jsonl" 2>>"$home/daemon.log" &
+  "$binary" run "$home/shop.yaml" --listen "127.0.0.1:$http_port" --instance tour >>"$home/feed.jsonl" 2>>"$home/daemon.log" &
   daemon_pid=$!
   disown "$daemon_pid"   # the shell would otherwise announce its end by kill -9
   for _ in $(seq 400); do
@@ -162,6 +207,12 @@ committed=$(now_ms)
 until [ -n "$(hits teapot)" ]; do [ $(($(now_ms) - committed)) -lt 5000 ] || fail "the update did not reach the copy"; done
 found=$(($(now_ms) - committed))
 say "search for 'teapot' after:   $(hits teapot)   ${green}(at most $found ms after the commit)${off}"
+if $opensearch; then
+  documents() { curl -sf "$search_url/orders/_search?q=note:$1" | python3 -c "import json, sys
+print('; '.join(h['_source']['customer'] + ': ' + h['_source']['note'] for h in json.load(sys.stdin)['hits']['hits']))"; }
+  wait_for "the document in OpenSearch" 20 bash -c "curl -sf '$search_url/orders/_search?q=note:teapot' | grep -q teapot"
+  say "in OpenSearch:               $(documents teapot)   (its refresh_interval is 1 s)"
+fi
 wait_for "the change in tailwater tail" 5 grep -q teapot "$home/tail.txt"
 say "and as 'tailwater tail' shows it:"
 grep -B1 -A3 teapot "$home/tail.txt" | head -n 5 | sed 's/^/    /'
@@ -271,6 +322,29 @@ compare() { # table, columns
 }
 compare orders "id, customer, note, total"
 compare user_plans "user_id, plan, seats"
+if $opensearch; then
+  document_count() { curl -sf -X POST "$search_url/orders/_refresh" >/dev/null; curl -sf "$search_url/orders/_count" | python3 -c "import json, sys; print(json.load(sys.stdin)['count'])"; }
+  same_count() { [ "$(document_count)" = "$(sql 'select count(*) from orders')" ]; }
+  wait_for "OpenSearch to hold every order" 30 same_count
+  left=$(sql "select id, customer, note, total from orders order by id" | md5sum | cut -c1-12)
+  right=$(python3 - "$search_url" <<'PYTHON' | md5sum | cut -c1-12
+import json, sys, urllib.request
+after = None
+while True:
+    query = {"size": 5000, "sort": [{"id": "asc"}], "_source": ["id", "customer", "note", "total"], **({"search_after": after} if after else {})}
+    request = urllib.request.Request(sys.argv[1] + "/orders/_search", json.dumps(query).encode(), {"Content-Type": "application/json"})
+    hits = json.load(urllib.request.urlopen(request))["hits"]["hits"]
+    if not hits:
+        break
+    for hit in hits:
+        row = hit["_source"]
+        print(row["id"], row["customer"], row["note"], row["total"], sep="|")
+    after = hits[-1]["sort"]
+PYTHON
+)
+  [ "$left" = "$right" ] || fail "the documents differ: $left at the source, $right in OpenSearch"
+  say "OpenSearch: $(document_count) documents, checksum $left on both sides"
+fi
 
 # ---------------------------------------------------------------------------------------------------- cost
 step "8. What it cost, and how fast it is"
@@ -289,5 +363,5 @@ say "2. build/release/tailwater check my.yaml        lists what is missing on th
 say "3. build/release/tailwater run my.yaml"
 if $keep; then
   printf '\nStill running: Postgres on 127.0.0.1:%s (psql -h %s -p %s -U postgres shop), Tailwater on %s, files in %s\n' "$pg_port" "$home/socket" "$pg_port" "$TAILWATER_URL" "$home"
-  echo "Stop: kill $daemon_pid; su nobody -s /bin/bash -c '$pg_bin/pg_ctl -D $home/pg stop'; rm -rf $home"
+  echo "Stop: kill $daemon_pid $kafka_pid $opensearch_pid; su nobody -s /bin/bash -c '$pg_bin/pg_ctl -D $home/pg stop'; rm -rf $home"
 fi
