@@ -73,6 +73,46 @@ def test_each_change_once_and_in_order_through_kills(server, kafka, tmp_path):
     assert set(seen) == set(expected)
 
 
+def test_processes_share_the_work_and_die_and_each_change_is_written_once(server, kafka, tmp_path):
+    """The pipeline's own topic lies in Kafka, in three partitions; whoever is killed, others go on with what was its."""
+    server.sql(SCHEMA)
+    pipeline = Pipeline(tmp_path, server, TABLES, sinks={"events": kafka_sink(kafka, format="json")})
+    document = json.loads(pipeline.files[0].read_text())
+    document["topic"] = {"type": "kafka", "brokers": kafka.brokers.split(","), "name": "shop-log", "partitions": 3, "replication": 1,
+                         "scratch": str(tmp_path / "scratch")}
+    pipeline.files[0].write_text(json.dumps(document))
+    chance = random.Random(2)
+    connection = server.connect()
+    workload = Workload(connection, seed=2, large=500)
+    points = ["kafka_sink_before_commit", "kafka_sink_between_commits", "sink_written_not_committed"]
+
+    def deliver(name, **environment):
+        return pipeline.start("--only", "deliver", "--instance", name, **environment)
+
+    with pipeline.start("--only", "capture", "--instance", "capture") as capture, deliver("steady") as steady:
+        capture.wait_state("streaming")
+        for round_ in range(6):
+            environment = {"TAILWATER_CRASH_POINT": f"{points[round_ % 3]}:{chance.choice([2, 5])}"} if round_ % 2 == 0 else {}
+            with deliver("other", **environment) as other:
+                end = time.monotonic() + chance.uniform(1.5, 3)
+                while time.monotonic() < end and other.process.poll() is None:
+                    workload.step()
+        connection.close()
+        written = server.value("select pg_current_wal_lsn()")
+        wait_until("the topic", lambda: server.sql("select 1 where %s::pg_lsn >= %s::pg_lsn", (capture.source()["frontier"], written)))
+        assert capture.stop() == 0
+        assert steady.process.poll() is None, steady.log()[-3000:]
+    pipeline.catch_up()
+
+    log = [record for record in kafka.records("shop-log") if record["headers"]["tailwater.op"] not in (b"schema", b"frontier")]
+    expected = {record["headers"]["tailwater.id"] for record in log}
+    seen = collections.Counter(record["headers"]["tailwater.id"] for records in read(kafka, "shop.public.").values() for record in records
+                               if record["value"] is not None)
+    assert [i for i, n in seen.items() if n > 1] == [], "records written twice"
+    assert set(seen) == expected
+    assert {record["partition"] for record in log} == {0, 1, 2}
+
+
 def test_only_what_a_condition_selects_is_written(server, kafka, tmp_path):
     server.sql("create table orders (id int primary key, state text); alter table orders replica identity full")
     pipeline = Pipeline(tmp_path, server, ["public.orders"], sinks={"events": kafka_sink(kafka, schemas=False, tables=[
