@@ -91,9 +91,7 @@ Status PostgresSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
   TW_ASSIGN_OR_RETURN(Connection * sql, session_.Get());
   TW_ASSIGN_OR_RETURN(
       std::unique_ptr<Connection> replication,
-      Connection::Open(config_, Connection::Kind::kReplication,
-                       fmt::format("tailwater {}/{}", context_.pipeline, context_.name),
-                       interrupt));
+      Connection::Open(config_, Connection::Kind::kReplication, SessionName(), interrupt));
   TW_ASSIGN_OR_RETURN(resume_frontier_, Establish(resume, out, *sql, *replication));
 
   const OwnNames names = NamesFor(config_, context_.pipeline, context_.name);
@@ -104,6 +102,7 @@ Status PostgresSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
   begun_ = false;
   commit_time_micros_ = std::numeric_limits<int64_t>::max();
   since_clock_ = kMessagesPerClock;
+  if (context_.sole_reader) TW_TRY(EndFormerSession(*sql, names.slot));
   const int64_t pid = replication->backend_pid();
   TW_ASSIGN_OR_RETURN(stream_,
                       ReplicationStream::Start(std::move(replication),
@@ -116,6 +115,22 @@ Status PostgresSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
   context_.logger.Info("streaming started", {{"slot", names.slot},
                                              {"publication", names.publication},
                                              {"lsn", resume_frontier_.ToString()}});
+  return {};
+}
+
+// The server misses a reader that is frozen or cut off only after wal_sender_timeout.
+Status PostgresSource::EndFormerSession(Connection& sql, const std::string& slot) {
+  TW_ASSIGN_OR_RETURN(
+      const Rows ended,
+      sql.Query(fmt::format("SELECT s.active_pid, pg_terminate_backend(s.active_pid) FROM "
+                            "pg_replication_slots s JOIN pg_stat_activity a ON a.pid = "
+                            "s.active_pid WHERE s.slot_name = {} AND a.usename = current_user AND "
+                            "a.application_name = {}",
+                            sql.QuoteLiteral(slot), sql.QuoteLiteral(SessionName()))));
+  for (int row = 0; row < ended.size(); ++row) {
+    context_.logger.Warn("ended the session of a process that no longer has the topic's lease",
+                         {{"slot", slot}, {"pid", ended.String(row, 0)}});
+  }
   return {};
 }
 

@@ -36,6 +36,8 @@ class PostgresSource final : public Source {
   // From sessions to a running stream; what the server lacks is created, what it lost is a gap.
   Status Prepare(const ResumePoint& resume, ChangeWriter& out, const Interrupt& interrupt);
   // What has to be true before anything is created, and what is created on a first start.
+  std::string SessionName() const { return "tailwater " + context_.pipeline + "/" + context_.name; }
+  Status EndFormerSession(Connection& sql, const std::string& slot);
   Result<Lsn> Establish(const ResumePoint& resume, ChangeWriter& out, Connection& sql,
                         Connection& replication);
   Status Stream(ChangeWriter& out, const std::stop_token& stop);

@@ -28,6 +28,9 @@ struct SourceContext {
   std::string scratch_dir;  // for spooling; created by the engine, emptied at start
   Logger logger;
   Metrics& metrics;  // already labelled with pipeline and source
+  // Whoever else still reads this source's log in our name is a process that has lost the topic's
+  // lease to this one: frozen, or cut off. Its session may be ended.
+  bool sole_reader = false;
 };
 
 // What a sink may say about where a change comes from.

@@ -121,7 +121,8 @@ SourceContext Pipeline::ContextFor(const SourceConfig& source, std::string scrat
           source.tables,
           std::move(scratch_dir),
           Logger(config_.name + "." + source.name),
-          metrics_.Scoped({{"pipeline", config_.name}, {"source", source.name}})};
+          metrics_.Scoped({{"pipeline", config_.name}, {"source", source.name}}),
+          config_.topic.type == "kafka"};
 }
 
 CaptureSource Pipeline::SourceFor(const SourceConfig& source) const {
