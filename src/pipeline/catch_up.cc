@@ -153,14 +153,29 @@ bool CatchUp::HasPassed(const Target& target, const SinkStatus& sink) {
          });
 }
 
+// Partitions that another process has, or had until its session ends: by the group's offsets.
+bool CatchUp::OthersHavePassed(const Target& target, const SinkStatus& sink) {
+  if (!target.published) return false;
+  Offsets others = *target.published;
+  for (const auto& [partition, offset] : sink.offsets) others.erase(partition);
+  if (others.empty()) return true;
+  const auto stored = pipeline_.topic().PeekOffsets(sink.sink);
+  if (!stored) return false;
+  return std::all_of(others.begin(), others.end(), [&](const auto& end) {
+    const auto offset = stored->offsets.find(end.first);
+    return offset != stored->offsets.end() && offset->second >= end.second;
+  });
+}
+
 Result<bool> CatchUp::HasReached(Target& target, const PipelineStatus& status) {
   bool all = true;
+  if ((!status.capture || target.reached[""]) && !target.published &&
+      !status.topic.ranges.empty()) {
+    target.published.emplace();
+    for (const auto& [partition, range] : status.topic.ranges)
+      (*target.published)[partition] = range.end;
+  }
   if (status.capture) {
-    if (target.reached[""] && !target.published && !status.topic.ranges.empty()) {
-      target.published.emplace();
-      for (const auto& [partition, range] : status.topic.ranges)
-        (*target.published)[partition] = range.end;
-    }
     std::optional<Position> frontier;
     for (const SourceStatus& source : status.capture->sources) {
       if (source.name == target.source->name) frontier = source.frontier;
@@ -174,7 +189,8 @@ Result<bool> CatchUp::HasReached(Target& target, const PipelineStatus& status) {
     std::optional<Position> position;
     if (frontier != sink.status.frontiers.end()) position = Position{frontier->second.position};
     TW_ASSIGN_OR_RETURN(const bool reached, HasReached(target, sink.status.sink, position));
-    all = all && (reached || HasPassed(target, sink.status));
+    all =
+        all && (reached || HasPassed(target, sink.status)) && OthersHavePassed(target, sink.status);
   }
   return all;
 }
