@@ -11,7 +11,7 @@ void RegisterSqlite(Registry& registry) {
        .summary = "Mirrors tables into a SQLite file, with full-text search where asked for.",
        .options = SqliteSinkOptions(),
        .table_options = SqliteTableOptionsTable(),
-       .traits = {},
+       .traits = {.one_writer = true},
        .validate = {},
        .create = [](const SqliteSinkConfig& config, TableRules<SqliteTableOptions> rules,
                     SinkContext context) -> Result<std::unique_ptr<Sink>> {

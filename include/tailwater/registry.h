@@ -73,6 +73,9 @@ struct SinkTraits {
   // Acts on each change: snapshot rows and replays are left out unless the configuration asks for
   // them, and a change never overtakes an older one of its row, not even one that was refused.
   bool trigger = false;
+  // Its target has one writer by nature (a file): one process takes all partitions at a time, the
+  // others stand by.
+  bool one_writer = false;
 };
 
 struct SinkType {

@@ -125,6 +125,7 @@ DeliveryRules ParseDeliveryRules(const ConfigNode& section, TableSelection table
   rules.snapshot = written.snapshot;
   rules.replay = written.replay;
   rules.keeps_order_behind_dead = traits.trigger;
+  rules.one_writer = traits.one_writer;
   rules.halt_after = static_cast<uint64_t>(written.halt_after);
   rules.max_lane_wait = written.max_lane_wait;
   rules.park_limit = static_cast<uint64_t>(written.park_limit);

@@ -27,6 +27,7 @@ struct DeliveryRules {
   bool replay = true;    // records below the mark of the last rewind are delivered
   // A refused change holds back the later ones of its key (SinkTraits::trigger).
   bool keeps_order_behind_dead = false;
+  bool one_writer = false;  // SinkTraits::one_writer
   // With so many dead letters stored, the next refused record is not put aside: the sink waits in
   // front of it. 0: it waits in front of the first. base_missing entries do not count.
   uint64_t halt_after = 100;

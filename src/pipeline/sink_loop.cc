@@ -99,6 +99,7 @@ Result<SinkRunner::StepResult> SinkLoop::AdvanceBatch(Milliseconds timeout) {
 
 Status SinkLoop::TakeLease() {
   if (subscription_ == nullptr) {
+    if (rules_.one_writer) topic_.KeepTogether(sink_name_);
     TW_ASSIGN_OR_RETURN(
         subscription_,
         topic_.Subscribe(sink_name_, stop_.get_token(), [this](const std::string& holder) {

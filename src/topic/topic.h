@@ -266,6 +266,9 @@ class Topic {
       std::stop_token stop, const std::function<void(std::string holder)>& standby) = 0;
   // Creates nothing. kRetry "topic_not_created" while capture has not made the log yet.
   virtual Result<std::shared_ptr<TopicReader>> OpenReader() = 0;
+  // Before Subscribe(): one process at a time gets all partitions of this sink. A topic on one
+  // machine never does otherwise.
+  virtual void KeepTogether(const std::string& sink) { static_cast<void>(sink); }
   virtual Result<std::unique_ptr<Subscription>> Subscribe(
       const std::string& sink, std::stop_token stop,
       const std::function<void(std::string holder)>& standby) = 0;

@@ -256,3 +256,22 @@ def test_a_change_larger_than_the_topic_takes(server, kafka, tmp_path):
     values = {row.after.values[0].int64_value: row.after.values[1] for row in rows}
     assert values[1].text == "small" and values[2].WhichOneof("kind") is None
     assert halting.copy("select id, body from t order by id") == [(1, "small"), (2, None)]
+
+
+def test_a_sink_with_one_writer_goes_to_one_process_at_a_time(server, kafka, tmp_path):
+    server.sql("create table t (id int primary key)")
+    pipeline = KafkaPipeline(tmp_path, server, kafka, ["public.t"])
+    with pipeline.start("--only", "capture") as capture:
+        capture.wait_state("streaming")
+        with pipeline.start("--only", "deliver", "--instance", "two") as first:
+            wait_until("it to deliver", lambda: first.answers() and first.sink("copy")["state"] == "running")
+            with pipeline.start("--only", "deliver", "--instance", "three") as second:
+                wait_until("the second to stand by", lambda: second.answers() and second.sink("copy")["state"] == "standby", 40)
+                server.sql("insert into t select generate_series(1, 1000)")
+                wait_until("the rows", lambda: pipeline.copy("select count(*) from sqlite_master where name = 't'")[0][0] and
+                           pipeline.copy("select count(*) from t") == [(1000,)])
+                assert len(first.sink("copy")["offsets"]) == 3 and not second.sink("copy").get("offsets")
+                first.kill()
+                server.sql("insert into t select generate_series(1001, 2000)")
+                wait_until("the second to go on", lambda: pipeline.copy("select count(*) from t") == [(2000,)], 40)
+                assert len(second.sink("copy")["offsets"]) == 3

@@ -143,7 +143,7 @@ class GroupMember::Impl {
     TW_TRY(CheckAlive());
     // Without a member id the broker would take offsets for an empty group from anybody.
     if (!IsOwner()) return client_->Failure(RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, doing);
-    PartitionList list(options_.topic);
+    PartitionList list(offsets_topic());
     for (const auto& [partition, committed] : offsets) {
       list.Add(partition, committed.offset, committed.metadata);
     }
@@ -168,6 +168,9 @@ class GroupMember::Impl {
   }
 
   const GroupMemberOptions& options() const { return options_; }
+  const std::string& offsets_topic() const {
+    return options_.offsets_topic.empty() ? options_.topic : options_.offsets_topic;
+  }
   const ClientHandle& client() const { return *client_; }
   const rd_kafka_consumer_group_metadata_t* membership() const { return membership_.get(); }
 
@@ -253,7 +256,7 @@ Result<std::map<int32_t, CommittedOffset>> GroupMember::Committed(
   return QueryCommitted(impl_->client(), topic(), impl_->options().group, partitions, timeout);
 }
 
-const std::string& GroupMember::topic() const { return impl_->options().topic; }
+const std::string& GroupMember::topic() const { return impl_->offsets_topic(); }
 
 const rd_kafka_consumer_group_metadata_s* GroupMember::Metadata() const {
   return impl_->membership();

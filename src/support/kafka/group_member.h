@@ -21,7 +21,8 @@ namespace tailwater::kafka {
 
 struct GroupMemberOptions {
   ClientOptions client;
-  std::string topic;
+  std::string topic;          // whose partitions the group deals out
+  std::string offsets_topic;  // whose offsets it stores; empty: the same
   std::string group;
   std::string instance_id;  // empty: dynamic membership, leaves the group when it ends
   std::chrono::milliseconds session_timeout{10'000};

@@ -48,6 +48,11 @@ Result<std::shared_ptr<TopicReader>> KafkaTopic::OpenReader() {
   return std::shared_ptr<TopicReader>(std::move(reader));
 }
 
+void KafkaTopic::KeepTogether(const std::string& sink) {
+  MutexLock lock(mutex_);
+  kept_together_.insert(sink);
+}
+
 Result<std::unique_ptr<Subscription>> KafkaTopic::Subscribe(
     const std::string& sink, std::stop_token, const std::function<void(std::string)>&) {
   if (sink == "state" || sink == "capture") {
@@ -56,7 +61,12 @@ Result<std::unique_ptr<Subscription>> KafkaTopic::Subscribe(
                              "bear it; give the sink another name",
                              sink)};
   }
-  TW_ASSIGN_OR_RETURN(auto subscription, KafkaSubscription::Open(settings_, sink));
+  bool together = false;
+  {
+    MutexLock lock(mutex_);
+    together = kept_together_.contains(sink);
+  }
+  TW_ASSIGN_OR_RETURN(auto subscription, KafkaSubscription::Open(settings_, sink, together));
   return std::unique_ptr<Subscription>(std::move(subscription));
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "topic/kafka/lease.h"
@@ -29,6 +30,7 @@ class KafkaTopic final : public Topic {
       std::stop_token stop, const std::function<void(std::string holder)>& standby) override;
   Result<std::shared_ptr<TopicReader>> OpenReader() override TW_EXCLUDES(mutex_);
   // kFatal "topic_reserved_name": a sink named "state" or "capture" would meet our own names.
+  void KeepTogether(const std::string& sink) override TW_EXCLUDES(mutex_);
   Result<std::unique_ptr<Subscription>> Subscribe(
       const std::string& sink, std::stop_token stop,
       const std::function<void(std::string holder)>& standby) override;
@@ -49,6 +51,7 @@ class KafkaTopic final : public Topic {
   const CaptureLease::Contested contested_;
   SinkView sinks_;
   Mutex mutex_;
+  std::set<std::string> kept_together_ TW_GUARDED_BY(mutex_);  // sinks
   // One for all sinks of the process, as long as one of them holds it.
   std::weak_ptr<KafkaReader> reader_ TW_GUARDED_BY(mutex_);
 };

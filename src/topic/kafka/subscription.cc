@@ -27,16 +27,19 @@ bool TouchesLetters(const Subscription::Update& update) {
 
 }  // namespace
 
-KafkaSubscription::KafkaSubscription(KafkaSettings settings, std::string sink, int32_t partitions)
+KafkaSubscription::KafkaSubscription(KafkaSettings settings, std::string sink, int32_t partitions,
+                                     bool together)
     : settings_(std::move(settings)),
       sink_(std::move(sink)),
+      together_(together),
       all_(static_cast<size_t>(partitions)),
       writer_(settings_, sink_, partitions) {
   std::iota(all_.begin(), all_.end(), 0);
 }
 
 Result<std::unique_ptr<KafkaSubscription>> KafkaSubscription::Open(const KafkaSettings& settings,
-                                                                   const std::string& sink) {
+                                                                   const std::string& sink,
+                                                                   bool together) {
   kafka::ConsumerOptions options;
   options.client = settings.client;
   options.topic = settings.topic;
@@ -49,7 +52,7 @@ Result<std::unique_ptr<KafkaSubscription>> KafkaSubscription::Open(const KafkaSe
   }
   if (!partitions) return partitions.error();
   std::unique_ptr<KafkaSubscription> subscription(
-      new KafkaSubscription(settings, sink, *partitions));
+      new KafkaSubscription(settings, sink, *partitions, together));
   TW_TRY(subscription->Join());
   return subscription;
 }
@@ -57,7 +60,8 @@ Result<std::unique_ptr<KafkaSubscription>> KafkaSubscription::Open(const KafkaSe
 Status KafkaSubscription::Join() {
   kafka::GroupMemberOptions options;
   options.client = settings_.client;
-  options.topic = settings_.topic;
+  options.topic = together_ ? settings_.StateTopic() : settings_.topic;
+  options.offsets_topic = settings_.topic;
   options.group = settings_.SinkGroup(sink_);
   options.instance_id = settings_.instance;
   options.commit_timeout = settings_.request_timeout;
@@ -80,6 +84,7 @@ Result<Subscription::Assignment> KafkaSubscription::Poll(std::chrono::millisecon
   stale_ = true;  // until all is read
   ++assignment_.generation;
   assignment_.partitions = std::move(polled->partitions);
+  if (together_ && !assignment_.partitions.empty()) assignment_.partitions = all_;
   places_.clear();
   letters_.reset();
   if (auto taken = TakeOver(); !taken) {

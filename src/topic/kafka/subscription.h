@@ -24,9 +24,11 @@ namespace tailwater {
 
 class KafkaSubscription final : public Subscription {
  public:
-  // kRetry "topic_not_created".
+  // `together`: all partitions go to one member; the group then deals out the one partition of
+  // <topic>.state in their place. kRetry "topic_not_created".
   static Result<std::unique_ptr<KafkaSubscription>> Open(const KafkaSettings& settings,
-                                                         const std::string& sink);
+                                                         const std::string& sink,
+                                                         bool together = false);
 
   Result<Assignment> Poll(std::chrono::milliseconds timeout) override;
   // Of the partitions that are ours; of the group's while none is. Paused: one of them is.
@@ -45,7 +47,7 @@ class KafkaSubscription final : public Subscription {
   Result<uint64_t> DropDeadLetters(uint64_t generation, const DeadLetterFilter& filter) override;
 
  private:
-  KafkaSubscription(KafkaSettings settings, std::string sink, int32_t partitions);
+  KafkaSubscription(KafkaSettings settings, std::string sink, int32_t partitions, bool together);
   Status Join();
   // Takes over what the partitions' last owner left.
   Status TakeOver();
@@ -61,6 +63,7 @@ class KafkaSubscription final : public Subscription {
 
   const KafkaSettings settings_;
   const std::string sink_;
+  const bool together_;
   std::vector<int32_t> all_;  // partitions of the topic
   std::unique_ptr<kafka::GroupMember> member_;
   uint64_t member_generation_ = 0;  // of the assignment that was taken over
