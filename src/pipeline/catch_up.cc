@@ -167,14 +167,19 @@ bool CatchUp::OthersHavePassed(const Target& target, const SinkStatus& sink) {
   });
 }
 
+// Asked for now: what status knows may be from before the last record.
+void CatchUp::FindEnds(Target& target) {
+  const auto reader = pipeline_.topic().OpenReader();
+  if (!reader) return;  // asked again
+  const auto ranges = (*reader)->Ranges();
+  if (!ranges) return;
+  target.published.emplace();
+  for (const auto& [partition, range] : *ranges) (*target.published)[partition] = range.end;
+}
+
 Result<bool> CatchUp::HasReached(Target& target, const PipelineStatus& status) {
   bool all = true;
-  if ((!status.capture || target.reached[""]) && !target.published &&
-      !status.topic.ranges.empty()) {
-    target.published.emplace();
-    for (const auto& [partition, range] : status.topic.ranges)
-      (*target.published)[partition] = range.end;
-  }
+  if ((!status.capture || target.reached[""]) && !target.published) FindEnds(target);
   if (status.capture) {
     std::optional<Position> frontier;
     for (const SourceStatus& source : status.capture->sources) {

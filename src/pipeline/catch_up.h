@@ -52,6 +52,7 @@ class CatchUp {
                           const std::optional<Position>& position);
   Result<bool> HasReached(Target& target, const PipelineStatus& status);
   static bool HasPassed(const Target& target, const SinkStatus& sink);
+  void FindEnds(Target& target);
   bool OthersHavePassed(const Target& target, const SinkStatus& sink);
 
   Pipeline& pipeline_;
