@@ -5,6 +5,10 @@
 namespace tailwater {
 
 void FrontierTracker::Assign(const std::vector<int32_t>& partitions) {
+  // What was passed says nothing of a partition that is new.
+  for (const int32_t partition : partitions) {
+    if (!partitions_.contains(partition)) frontiers_.clear();
+  }
   partitions_ = {partitions.begin(), partitions.end()};
   for (auto& [source, by_partition] : seen_) {
     std::erase_if(by_partition,
