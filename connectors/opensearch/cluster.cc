@@ -1,8 +1,6 @@
 #include "opensearch/cluster.h"
 
-#include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/ssl.h>
 #include <zlib.h>
 
 #include <cstdlib>
@@ -11,6 +9,7 @@
 
 #include "opensearch/json_view.h"
 #include "support/text.h"
+#include "support/tls_files.h"
 
 namespace tailwater::opensearch {
 namespace {
@@ -22,38 +21,6 @@ using namespace std::chrono_literals;
 constexpr size_t kMostReplyBytes = 128 << 20;
 constexpr auto kNodePause = 10s;
 constexpr size_t kLeastCompressed = 1024;
-
-Error Unreadable(std::string_view option, const std::string& file) {
-  const unsigned long code = ERR_peek_last_error();
-  const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
-  ERR_clear_error();
-  return {Disposition::kNeedsOperator, "http_certificate_unreadable",
-          fmt::format("{}: {} cannot be used: {}; check path, permissions and that it is PEM",
-                      option, file, reason == nullptr ? "OpenSSL does not say why" : reason)};
-}
-
-// So that a wrong path is known before the first change comes.
-Status CheckTlsFiles(const OpenSearchConfig& config) {
-  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()),
-                                                                  &SSL_CTX_free);
-  if (context == nullptr) {
-    return Error{Disposition::kRetry, "opensearch_no_resources", "OpenSSL has no memory"};
-  }
-  ERR_clear_error();
-  if (!config.ca_file.empty() &&
-      SSL_CTX_load_verify_file(context.get(), config.ca_file.c_str()) != 1) {
-    return Unreadable("ca_file", config.ca_file);
-  }
-  if (config.certificate_file.empty()) return {};
-  if (SSL_CTX_use_certificate_chain_file(context.get(), config.certificate_file.c_str()) != 1) {
-    return Unreadable("certificate_file", config.certificate_file);
-  }
-  if (SSL_CTX_use_PrivateKey_file(context.get(), config.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
-      SSL_CTX_check_private_key(context.get()) != 1) {
-    return Unreadable("key_file", config.key_file);
-  }
-  return {};
-}
 
 HttpClientOptions ClientOptions(const OpenSearchConfig& config) {
   HttpClientOptions options;
@@ -113,7 +80,7 @@ std::string PathPart(std::string_view text) {
 }
 
 Result<std::unique_ptr<Cluster>> Cluster::Open(const OpenSearchConfig& config, Logger logger) {
-  TW_TRY(CheckTlsFiles(config));
+  TW_TRY(CheckTlsFiles(config.ca_file, config.certificate_file, config.key_file));
   std::unique_ptr<Cluster> cluster(new Cluster(config, std::move(logger)));
   for (const std::string& url : config.url.list) {
     const std::string_view rest = std::string_view(url).substr(url.find("//") + 2);

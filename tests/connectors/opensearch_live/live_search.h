@@ -1,62 +1,31 @@
 // A real search server for this process (tests/servers/opensearch.py), and what tests ask it.
 #pragma once
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdio>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "opensearch/cluster.h"
 #include "opensearch/opensearch_sink.h"
 #include "support/matchers.h"
+#include "support/server_process.h"
 #include "support/stub_metrics.h"
 
 namespace tailwater::opensearch {
 
 class LiveSearch {
  public:
-  LiveSearch() {
-    int in[2], out[2];
-    if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
-      throw std::runtime_error("no pipe");
-    pid_ = fork();
-    if (pid_ == 0) {
-      dup2(in[0], 0);
-      dup2(out[1], 1);
-      execl("/usr/bin/python3", "python3", "tests/servers/opensearch.py", "run", nullptr);
-      _exit(127);
-    }
-    close(in[0]);
-    close(out[1]);
-    to_ = fdopen(in[1], "w");
-    from_ = fdopen(out[0], "r");
-    Read();
+  LiveSearch() : process_("tests/servers/opensearch.py", {}) {
     config_.url.list = {url()};
     client_ = std::move(*Cluster::Open(config_, Logger("test")));
   }
-  ~LiveSearch() {
-    fclose(to_);  // ends it
-    fclose(from_);
-    int status;
-    waitpid(pid_, &status, 0);
-  }
-  LiveSearch(const LiveSearch&) = delete;
-  LiveSearch& operator=(const LiveSearch&) = delete;
 
   // "stop", "start", "restart", "kill", "pause", "resume".
-  void Command(const std::string& command) {
-    fprintf(to_, "%s\n", command.c_str());
-    fflush(to_);
-    Read();
-  }
-  std::string url() const { return state_.at("url"); }
+  void Command(const std::string& command) { process_.Command(command); }
+  std::string url() const { return process_.state().at("url"); }
 
   // The answer's JSON; anything but success fails the test.
   nlohmann::json Call(const std::string& method, const std::string& path,
@@ -91,17 +60,7 @@ class LiveSearch {
   }
 
  private:
-  void Read() {
-    char line[4096];
-    if (fgets(line, sizeof line, from_) == nullptr)
-      throw std::runtime_error("tests/servers/opensearch.py ended; run it by hand to see why");
-    state_ = nlohmann::json::parse(line);
-  }
-
-  pid_t pid_ = 0;
-  FILE* to_ = nullptr;
-  FILE* from_ = nullptr;
-  nlohmann::json state_;
+  ServerProcess process_;
   OpenSearchConfig config_;
   std::unique_ptr<Cluster> client_;
 };
