@@ -20,6 +20,12 @@ Error NotOwner(uint64_t generation, std::string_view why) {
                            generation, why)};
 }
 
+Error NotCreated(const KafkaSettings& settings) {
+  return Error{
+      Disposition::kRetry, "topic_not_created",
+      fmt::format("there is no topic {} yet; it appears once capture runs", settings.topic)};
+}
+
 bool TouchesLetters(const Subscription::Update& update) {
   return update.rewind || !update.add.empty() || !update.remove.empty() ||
          !update.clear_base_missing.empty() || !update.sweeps.empty();
@@ -45,11 +51,7 @@ Result<std::unique_ptr<KafkaSubscription>> KafkaSubscription::Open(const KafkaSe
   options.topic = settings.topic;
   TW_ASSIGN_OR_RETURN(const auto asker, kafka::Consumer::Create(std::move(options)));
   const auto partitions = asker->Partitions(settings.request_timeout);
-  if (!partitions && partitions.error().code == "kafka_topic_missing") {
-    return Error{
-        Disposition::kRetry, "topic_not_created",
-        fmt::format("there is no topic {} yet; it appears once capture runs", settings.topic)};
-  }
+  if (!partitions && partitions.error().code == "kafka_topic_missing") return NotCreated(settings);
   if (!partitions) return partitions.error();
   std::unique_ptr<KafkaSubscription> subscription(
       new KafkaSubscription(settings, sink, *partitions, together));
@@ -76,6 +78,11 @@ Result<Subscription::Assignment> KafkaSubscription::Poll(std::chrono::millisecon
   if (!polled) {
     if (polled.error().code == "kafka_fenced" || polled.error().code == "kafka_client_failed") {
       member_.reset();  // over; the next call joins anew
+    }
+    if (polled.error().code == "kafka_topic_missing") {
+      // Made a moment ago, and not known to every broker yet; a new member looks at once.
+      member_.reset();
+      return NotCreated(settings_);
     }
     return std::move(polled).error().Within("sink " + sink_);
   }
