@@ -257,7 +257,8 @@ Status DebeziumJson::AppendSource(const Change& change, int64_t now_micros,
                                   std::string& out) const {
   std::string scratch;
   const auto facts = sources_.find(change.source);
-  const std::string_view type = facts == sources_.end() ? "" : facts->second.type;
+  std::string_view type;
+  if (facts != sources_.end()) type = facts->second.type;
   fmt::format_to(std::back_inserter(out), R"("source":{{"version":"{}","connector":"{}","name":)",
                  kVersion, ConnectorName(type));
   TW_TRY(AppendTextJson(ServerName(change.source, scratch), out));
