@@ -42,17 +42,19 @@ def test_each_change_once_and_in_order_through_kills(server, kafka, tmp_path):
     connection = server.connect()
     workload = Workload(connection, seed=1, large=500)
     chance = random.Random(1)
-    points = ["kafka_sink_before_commit", "kafka_sink_between_commits", "sink_written_not_committed", "sink_committed"]
+    points = ["kafka_sink_before_commit", "sink_written_not_committed", "sink_committed"]
     fired = 0
     for kill in range(16):
         environment = {"TAILWATER_CRASH_POINT": f"{points[kill // 2 % len(points)]}:{chance.choice([1, 2, 3])}"} if kill % 2 == 0 else {}
         with pipeline.start(**environment) as daemon:
-            end = time.monotonic() + chance.uniform(0.5, 1.5)
+            # A named point is reached as soon as the sink writes; on a busy machine that takes its time.
+            end = time.monotonic() + (15 if environment else chance.uniform(0.5, 1.5))
             while time.monotonic() < end and daemon.process.poll() is None:
                 workload.step()
+                time.sleep(0.002)  # paces the load; nothing waits for it
             fired += daemon.process.poll() is not None
     connection.close()
-    assert fired >= 4, "few named crash points fired"
+    assert fired == 8, "a named crash point was not reached"
     pipeline.catch_up()
 
     expected = {record["id"]: record for record in pipeline.topic() if record["op"] not in ("schema", "frontier")}
