@@ -137,9 +137,7 @@ Json SinkJson(const PipelineStatus::Sink& sink) {
   json["dead_stored"] = status.dead_stored;
   json["parked_stored"] = status.parked_stored;
   json["dead_letters"] = {{"total", total}, {"by_code", std::move(dead)}};
-  AddTime(
-      json["dead_letters"], "oldest_at",
-      status.oldest_stored_micros ? status.oldest_stored_micros : sink.oldest_dead_letter_micros);
+  AddTime(json["dead_letters"], "oldest_at", status.oldest_stored_micros);
   Json frontiers = Json::object();
   for (const auto& [source, frontier] : status.frontiers) {
     frontiers[source]["position"] = frontier.position;

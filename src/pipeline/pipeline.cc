@@ -68,7 +68,8 @@ Pipeline::Pipeline(PipelineConfig config, PipelineOptions options, std::unique_p
           metrics.Scoped({{"pipeline", config_.name}})
               .GetGauge("tailwater_topic_records",
                         "Records that can be read from the topic, over all partitions.")),
-      tables_(TableAsks(), logger_, clock_) {
+      tables_(TableAsks(), logger_, clock_),
+      known_sinks_([this] { return topic_->KnownSinks(); }) {
   metrics.Show({{"pipeline", config_.name}});
   for (SinkConfig& sink : config.sinks) sinks_.push_back(MakeSink(std::move(sink)));
   if (captures()) {
@@ -270,9 +271,8 @@ std::shared_ptr<PipelineSink> Pipeline::FindSink(std::string_view name) const {
   return nullptr;
 }
 
-std::vector<std::string> Pipeline::OrphanSinks() const {
-  if (!TopicIsUp()) return {};
-  auto known = topic_->KnownSinks();
+std::vector<std::string> Pipeline::OrphanSinks() {
+  auto known = known_sinks_.Get();
   if (!known) return {};  // nobody can tell now
   std::erase_if(*known, [this](const std::string& name) { return FindSink(name) != nullptr; });
   return *std::move(known);
@@ -283,19 +283,24 @@ void Pipeline::GiveUpDraining() {
 }
 
 // Status must not wait for a cluster that is away. A topic on this machine never is.
-bool Pipeline::TopicIsUp() const {
+bool Pipeline::MayOpenReader() const {
   if (config_.topic.type != "kafka") return true;
-  return !capture_ || capture_->GetStatus().phase == CapturePhase::kRunning;
+  if (capture_ && capture_->GetStatus().phase == CapturePhase::kRunning) return true;
+  const auto all = sinks();
+  return std::any_of(all.begin(), all.end(), [](const auto& sink) {
+    return sink->runner && sink->runner->Status().lag_records.has_value();
+  });
 }
 
 TopicStatus Pipeline::GetTopicStatus() {
   TopicStatus status;
   status.location = topic_->Describe();
   status.stored_bytes = topic_->StoredBytes();
+  const bool may_open = MayOpenReader();
   std::shared_ptr<TopicReader> reader;
   {
     MutexLock lock(mutex_);
-    if (!reader_ && TopicIsUp()) {
+    if (!reader_ && may_open) {
       if (auto opened = topic_->OpenReader()) reader_ = *std::move(opened);
     }
     reader = reader_;
@@ -303,6 +308,7 @@ TopicStatus Pipeline::GetTopicStatus() {
   if (!reader) return status;
   auto ranges = reader->KnownRanges();
   if (!ranges) {  // unknown now; another log next time, perhaps
+    if (config_.topic.type == "kafka") return status;  // opening it anew would wait for the cluster
     MutexLock lock(mutex_);
     reader_ = nullptr;
     return status;
@@ -323,12 +329,7 @@ PipelineStatus Pipeline::GetStatus() {
   }
   for (const auto& running : sinks()) {
     if (!running->runner) continue;
-    PipelineStatus::Sink sink{running->config.type->type, running->runner->Status(), std::nullopt};
-    if (!sink.status.dead_letters.empty() && TopicIsUp()) {
-      if (const auto counts = topic_->PeekDeadLetters(running->config.name))
-        sink.oldest_dead_letter_micros = counts->oldest_micros;
-    }
-    status.sinks.push_back(std::move(sink));
+    status.sinks.push_back({running->config.type->type, running->runner->Status()});
   }
   return status;
 }

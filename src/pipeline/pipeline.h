@@ -24,6 +24,7 @@
 #include "pipeline/table_describer.h"
 #include "tailwater/result.h"
 #include "util/clock.h"
+#include "util/known_answer.h"
 #include "util/mutex.h"
 
 namespace tailwater {
@@ -80,7 +81,7 @@ class Pipeline {
   // Stops the sink of this name and starts it anew from its committed place.
   void ReplaceSink(SinkConfig sink) TW_EXCLUDES(mutex_);
   // Names of sinks that have a place in the topic and are none of ours. Asks the topic.
-  std::vector<std::string> OrphanSinks() const;
+  std::vector<std::string> OrphanSinks();
 
   PipelineStatus GetStatus() TW_EXCLUDES(mutex_);
   // Somebody reads status or metrics: the watchers look again soon.
@@ -104,7 +105,7 @@ class Pipeline {
   std::map<std::string, TableDescriber::Ask> TableAsks() const;
   SourceContext ContextFor(const SourceConfig& source, std::string scratch_dir) const;
   CaptureSource SourceFor(const SourceConfig& source) const;
-  bool TopicIsUp() const;
+  bool MayOpenReader() const TW_EXCLUDES(mutex_);
   TopicStatus GetTopicStatus() TW_EXCLUDES(mutex_);
 
   const PipelineConfig config_;  // without sinks
@@ -117,6 +118,7 @@ class Pipeline {
   Gauge& topic_records_;
 
   TableDescriber tables_;
+  KnownAnswer<std::vector<std::string>> known_sinks_;  // that have a place in the topic
 
   mutable Mutex mutex_;
   std::shared_ptr<TopicReader> reader_

@@ -36,7 +36,6 @@ struct PipelineStatus {
   struct Sink {
     std::string type;
     SinkStatus status;
-    std::optional<int64_t> oldest_dead_letter_micros;
   };
   std::vector<Sink> sinks;  // in configuration order; empty: this process only captures
   // Sinks with a place in the topic that no file declares; filled for the status document alone.

@@ -1,6 +1,6 @@
 """What can be wrong with a Kafka cluster: each a clear message that names the fix, nothing lost, nothing altered, healed where it can heal."""
 import json
-import subprocess
+import time
 
 import pytest
 
@@ -217,3 +217,30 @@ def test_destroy_removes_what_the_pipeline_owns_and_nothing_else(table, tmp_path
     wait_until("the topics to be gone", lambda: pipeline.topic_name not in kafka.topics())
     left = [name for name in kafka.topics() if name.startswith(pipeline.topic_name)]
     assert left == [pipeline.topic_name + ".mine"], left
+
+
+def test_status_answers_while_the_cluster_is_away(table, tmp_path):
+    def answers_soon(daemon):
+        for path in ("/api/v1/status", "/metrics"):
+            began = time.monotonic()
+            daemon.get(path)
+            assert time.monotonic() - began < 4, path
+
+    with start_kafka() as own:
+        pipeline = KafkaPipeline(tmp_path, table, own, ["public.t"])
+        with pipeline.start("--only", "capture") as capturing, pipeline.start("--only", "deliver", "--instance", "two") as delivering:
+            capturing.wait_state("streaming")
+            wait_until("the sink to run", lambda: delivering.answers() and delivering.sink("copy")["state"] == "running")
+            answers_soon(capturing)
+            own.crash()
+            for _ in range(3):
+                answers_soon(capturing)
+                answers_soon(delivering)
+            wait_until("the lag to be unknown, hence absent", lambda: "lag_records" not in delivering.sink("copy"))
+            with pipeline.start("--only", "deliver", "--instance", "three") as late:
+                wait_until("it to listen", late.answers)
+                answers_soon(late)
+            own.start()
+            table.sql("insert into t values (1)")
+            wait_until("the row", lambda: pipeline.copy("select count(*) from sqlite_master where name = 't'")[0][0] and
+                       pipeline.copy("select id from t") == [(1,)], 60)

@@ -56,7 +56,8 @@ KafkaReader::KafkaReader(KafkaSettings settings, std::string log_id, int32_t par
       log_id_(std::move(log_id)),
       partitions_(partitions),
       all_(static_cast<size_t>(partitions)),
-      asker_(std::move(asker)) {
+      asker_(std::move(asker)),
+      known_ranges_([this] { return Ranges(); }) {
   std::iota(all_.begin(), all_.end(), 0);
 }
 

@@ -27,9 +27,9 @@
 
 #include "topic/kafka/bell.h"
 #include "topic/kafka/fetch_lane.h"
-#include "topic/kafka/known_ranges.h"
 #include "topic/kafka/settings.h"
 #include "topic/topic.h"
+#include "util/known_answer.h"
 #include "util/mutex.h"
 
 namespace tailwater {
@@ -92,9 +92,8 @@ class KafkaReader final : public TopicReader {
   Lanes lanes_ TW_GUARDED_BY(mutex_);
   SteadyClock::time_point last_look_ TW_GUARDED_BY(mutex_){};
   std::map<int32_t, int64_t> seen_ends_ TW_GUARDED_BY(mutex_);
-  tailwater::KnownRanges known_ranges_ {
-    [this] { return Ranges(); }
-  };  // last: its thread uses the rest
+  // Last: its thread uses the rest.
+  KnownAnswer<std::map<int32_t, PartitionRange>> known_ranges_;
 };
 
 // The head in <topic>.state. kRetry "topic_not_created".
