@@ -14,7 +14,7 @@ void RegisterKafka(Registry& registry) {
        .summary = "Topics of a Kafka cluster, exactly once, in Debezium's form or as they are.",
        .options = kafka_sink::KafkaOptions(),
        .table_options = kafka_sink::KafkaTableOptionsTable(),
-       .traits = {.default_start = StartAt::kBeginning, .trigger = false},
+       .traits = {.default_start = StartAt::kSnapshot, .trigger = false},
        .validate = kafka_sink::ValidateKafka,
        .create = [](const KafkaConfig& config, TableRules<KafkaTableOptions> rules,
                     SinkContext context) -> Result<std::unique_ptr<Sink>> {

@@ -32,8 +32,8 @@ enum class Operation : uint8_t {
   kSchema = 6,    // control record: `schema` holds for this table from here on
   kMessage = 7,   // a logical message: message_prefix and message_content
   kFrontier = 8,  // control record: everything of this source up to `position` came before
-  kSweep =
-      9,  // control record: a re-snapshot ended; rows of the table older than this version are gone
+  kSweep = 9,     // control record: a re-snapshot ended; rows of the table older than `sweep_below`
+                  // are gone
 };
 
 // "insert", "update", …: the `tailwater.op` header, the metric label, and `op` in expressions.
@@ -90,6 +90,10 @@ struct Change {
   // kFrontier: the frontier as the source prints it, and the log that the record lies in.
   std::string_view frontier;
   std::string_view log_id;
+
+  // kSweep: rows with a smaller version were there before the snapshot began, and it did not meet
+  // them. kTruncate: its own version.
+  int64_t sweep_below = 0;
 
   // Sweep markers, in the copy for partition 0 only: where the copies for the other partitions lie.
   // The sweep runs once the sink's offsets have passed all of them.

@@ -29,6 +29,9 @@ struct ResumePoint {
   // The transaction of which a part is already durable: the first one that the server sends again.
   // Empty if none.
   std::optional<Position> in_progress;
+  // A new start after a gap: no identity, no frontier, and what lies on the server under our names
+  // and with our tag may be dropped and made anew. The tables are copied again.
+  bool after_gap = false;
 };
 
 // The end of the last transaction that is durable in the topic, with all before it. Only the

@@ -45,8 +45,9 @@ struct SinkContext {
   std::string name;  // of the sink; immutable identity
   TableSelection tables;
   Logger logger;
-  Metrics& metrics;  // already labelled with pipeline and sink
+  Metrics& metrics;                  // already labelled with pipeline and sink
   std::vector<SourceFacts> sources;  // of the pipeline
+  SchemaChanges schema_changes = SchemaChanges::kApply;
 };
 
 // A parsed configuration, type-erased: made by `parse` and understood by the other functions of the
@@ -64,12 +65,12 @@ struct SourceType {
   std::function<std::string(const ParsedConfig&)> database;
 };
 
-enum class StartAt : uint8_t { kBeginning, kEnd };
+enum class StartAt : uint8_t { kSnapshot, kEnd };
 
 // What a type of sink is by nature; the engine's own options (start, snapshot, replay, …) take
 // their defaults from it.
 struct SinkTraits {
-  StartAt default_start = StartAt::kBeginning;  // row sinks: the beginning; event sinks: the end
+  StartAt default_start = StartAt::kSnapshot;  // row sinks; event sinks: the end
   // Acts on each change: snapshot rows and replays are left out unless the configuration asks for
   // them, and a change never overtakes an older one of its row, not even one that was refused.
   bool trigger = false;
@@ -123,7 +124,11 @@ struct SinkDefinition {
 // Keys of a sink's section, and of its tables: entries, that the engine reads itself; a connector
 // cannot have options of these names.
 inline const std::vector<std::string_view> kSinkKeys = {
-    "type", "tables", "start", "snapshot", "replay", "halt_after", "max_lane_wait", "park_limit"};
+    "type",       "tables",        "start",      "snapshot",      "replay",
+    "halt_after", "max_lane_wait", "park_limit", "schema_changes"};
+
+// The same of a source's section.
+inline const std::vector<std::string_view> kSourceKeys = {"type", "tables", "snapshot", "on_gap"};
 inline const std::vector<std::string_view> kTableEntryKeys = {"match", "exclude", "when",
                                                               "on_missing_before"};
 
@@ -149,10 +154,11 @@ class Registry {
 
 template <class Config>
 void Registry::AddSource(SourceDefinition<Config> definition) {
+  assert(!HasOptionNamed(definition.options, kSourceKeys));
   SourceType type{definition.type, definition.summary, definition.options, {}, {}, {}, {}};
   type.parse = [definition](const ConfigNode& section, Problems& problems) -> ParsedConfig {
     auto config = std::make_shared<Config>();
-    ParseOptions(definition.options, section, {"type", "tables"}, config.get(), problems);
+    ParseOptions(definition.options, section, kSourceKeys, config.get(), problems);
     if (definition.validate) definition.validate(*config, section, problems);
     return config;
   };

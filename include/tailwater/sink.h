@@ -37,11 +37,15 @@ struct Verdict {
   std::string_view code;  // kRejected, kRetry: static, snake_case: metric label and runbook heading
   std::string reason;     // kRejected, kRetry: for people, without row values
   std::chrono::milliseconds after{0};  // kRetry: not before; 0 = the runner's backoff
-  // kRetry: the target takes nothing at the moment (it is down, throttles, refuses our credentials).
-  // That says nothing about this change: it counts as no attempt, and nothing is parked for it.
+  // kRetry: the target takes nothing at the moment (it is down, throttles, refuses our
+  // credentials). That says nothing about this change: it counts as no attempt, and nothing is
+  // parked for it.
   bool whole_target = false;
-  // kRetry with whole_target: it will not heal alone; the reason says what to do.
+  // kRetry with whole_target or table_stopped: it will not heal alone; the reason says what to do.
   bool needs_operator = false;
+  // kRetry: the target takes nothing of this table until a person acts (a breaking schema change).
+  // Its records are parked at once, in order, and tried again; other tables go on.
+  bool table_stopped = false;
 
   static Verdict Applied() { return {Kind::kApplied, {}, {}, {}}; }
   static Verdict Superseded() { return {Kind::kSuperseded, {}, {}, {}}; }
@@ -55,6 +59,9 @@ struct Verdict {
   static Verdict Unavailable(std::string_view code, std::string reason,
                              std::chrono::milliseconds after, bool needs_operator = false) {
     return {Kind::kRetry, code, std::move(reason), after, true, needs_operator};
+  }
+  static Verdict TableStopped(std::string_view code, std::string reason) {
+    return {Kind::kRetry, code, std::move(reason), {}, false, true, true};
   }
   bool final() const {
     return kind == Kind::kApplied || kind == Kind::kSuperseded || kind == Kind::kRejected;
@@ -78,6 +85,13 @@ struct Delivery {
 // Valid during Write() and, for a transactional sink, until Commit() or Rollback().
 struct DeliveryBatch {
   std::span<const Delivery> deliveries;  // in offset order within each partition
+};
+
+// What a sink does when a table of its source changes its columns.
+enum class SchemaChanges : uint8_t {
+  kApply,   // additive ones are made in the target too; a breaking one stops that table
+  kIgnore,  // the target stays as it is: columns that it lacks are left out
+  kHalt,    // any change stops that table until a person has made it in the target
 };
 
 // Next offset to read, per partition.

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -14,6 +15,7 @@
 #include "tailwater/change.h"
 #include "tailwater/position.h"
 #include "tailwater/result.h"
+#include "tailwater/snapshot.h"
 
 namespace tailwater {
 
@@ -60,6 +62,16 @@ class ChangeWriter {
   // frontier behind it. Never between Begin and Commit.
   virtual Status AppendAlone(const Change& change, std::string_view frontier) = 0;
 
+  // The stream meets a watermark of a snapshot chunk. Only while no transaction is open. At the
+  // high one the chunk's rows are published, before the next event. Marks that nobody waits for,
+  // of an earlier run, mean nothing.
+  virtual Status OnWatermark(const Watermark& mark) = 0;
+
+  // The stream stands at the place that SnapshotReader::CopyWhole() reads from: takes rows of that
+  // copy for at most `timeout`; true once it has ended. Between two calls the source answers its
+  // server's keepalives; it reads on only when this is true.
+  virtual Result<bool> ServeCopy(std::string_view chunk_id, std::chrono::milliseconds timeout) = 0;
+
   // The server's log holds nothing for us up to `frontier`. Only while no transaction is open.
   // Throttled by the engine, and made durable in the topic before it comes back through
   // Source::Release().
@@ -93,6 +105,15 @@ class Source {
   // The frontier is durable in the topic; the server may discard its log up to there. Must not
   // block.
   virtual void Release(DurableFrontier frontier) = 0;
+
+  // A reader for snapshots, on a session of its own; from any thread, while Run() streams. It is
+  // gone before Run() is called again. Its calls end soon after `stop`.
+  virtual Result<std::unique_ptr<SnapshotReader>> OpenSnapshotReader(std::stop_token stop) {
+    static_cast<void>(stop);
+    return Error{Disposition::kNeedsOperator, "snapshot_not_supported",
+                 "this kind of source cannot copy rows that are there already: set `snapshot: "
+                 "{mode: never}`"};
+  }
 };
 
 // One line of `tailwater check`.
@@ -141,6 +162,12 @@ struct TableDescription {
   std::string whole_before_remedy;
 };
 
+struct TableDigest {
+  uint64_t rows = 0;
+  std::string digest;  // over all rows, whatever their order
+  bool operator==(const TableDigest&) const = default;
+};
+
 // Looks at the same server on connections of its own; Watch() may keep its session for the next
 // call, the others close theirs. Reads catalogs only; Drop() alone changes anything. Threads: one
 // call at a time; any thread, also while the Source runs.
@@ -157,6 +184,13 @@ class SourceTools {
   virtual Result<bool> HasReached(const Position& frontier, const Position& target) = 0;
   virtual Result<std::vector<OwnedObject>> ListOwned() = 0;
   virtual Status Drop(const OwnedObject& object) = 0;  // and verifies that it is gone
+
+  // What the captured table holds at this moment, to be compared with the same table on another
+  // server: equal digests, equal rows. Reads all of it.
+  virtual Result<TableDigest> Digest(const std::string& table) {
+    return Error{Disposition::kNeedsOperator, "digest_not_supported",
+                 "this kind of source cannot compare table " + table};
+  }
 };
 
 }  // namespace tailwater

@@ -95,6 +95,7 @@ class Tail {
     Offsets next;
     for (const auto& [partition, range] : ranges) {
       switch (from_.kind) {
+        case StartSpec::Kind::kSnapshot:
         case StartSpec::Kind::kBeginning:
           next[partition] = range.begin;
           break;

@@ -297,6 +297,10 @@ Status Decoder::Decode(std::string_view value, ChangeBatch& batch) {
           return Malformed("its frontier");
         }
         break;
+      case fields::kSweepBelow:
+        if (field.type != wire::kVarint) return Malformed("its sweep");
+        change.sweep_below = static_cast<int64_t>(field.number_value);
+        break;
       case fields::kFence:
         if (!ReadFence(field.bytes, fences_.emplace_back())) return Malformed("its fence");
         break;

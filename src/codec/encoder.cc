@@ -106,6 +106,7 @@ void Encoder::EncodeChange(const Change& change, std::string& out) {
   if (change.schema != nullptr) {
     total += MessageFieldSize(fields::kSchema, true, change.schema->wire_block().size());
   }
+  total += NumberSize(fields::kSweepBelow, static_cast<uint64_t>(change.sweep_below));
   for (const PartitionOffset& fence : change.fence) {
     total += MessageFieldSize(fields::kFence, true, FenceSize(fence));
   }
@@ -145,6 +146,7 @@ void Encoder::EncodeChange(const Change& change, std::string& out) {
     at = PutText(at, 1, change.frontier);
     at = PutText(at, 2, change.log_id);
   }
+  at = PutNumber(at, fields::kSweepBelow, static_cast<uint64_t>(change.sweep_below));
   for (const PartitionOffset& fence : change.fence) at = PutFence(at, fence);
   assert(at == out.data() + out.size());
 }

@@ -26,7 +26,8 @@ enum ChangeField : uint32_t {
   kAfter = 18,
   kMessage = 19,
   kFrontier = 20,
-  kFence = 21,
+  kFence = 21,       // stands last: the topic appends it
+  kSweepBelow = 22,
 };
 
 }  // namespace tailwater::fields

@@ -11,6 +11,7 @@
 #include "config/config_hash.h"
 #include "config/options.h"
 #include "config/sink_options.h"
+#include "config/source_options.h"
 #include "config/yaml.h"
 #include "sdk/suggest.h"
 #include "support/text.h"
@@ -187,6 +188,9 @@ class Loader {
       source.hash = ConfigHash({entry.value});
       source.type = FindType(entry.value, entry.key_location, registry_.sources(), problems_);
       if (source.type != nullptr) source.config = source.type->parse(entry.value, problems_);
+      const SourceRules rules = ParseSourceRules(entry.value, problems_);
+      source.snapshot = rules.snapshot;
+      source.on_gap = rules.on_gap;
       source.tables = TableSelection::Parse(entry.value.Find("tables"), problems_);
       for (const TableEntry& table : source.tables.entries()) {
         if (table.options.kind == ConfigNode::Kind::kMap) {

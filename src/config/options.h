@@ -13,7 +13,7 @@ void ParseTopic(const ConfigNode& section, TopicConfig& config, Problems& proble
 void CheckTopic(const TopicConfig& config, const ConfigNode& section, Problems& problems);
 void CheckDaemon(const DaemonConfig& config, const ConfigNode& section, Problems& problems);
 
-// `start:` of a sink: beginning, end, {time: 2026-11-21T09:30:00Z} or {offset: 1234}.
+// `start:` of a sink: snapshot, beginning, end, {time: 2026-11-21T09:30:00Z} or {offset: 1234}.
 void ParseStart(const ConfigNode& node, StartSpec& out, Problems& problems);
 
 // Whether it can be the name of a pipeline, a source or a sink; what is wrong if not.

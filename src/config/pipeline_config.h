@@ -11,6 +11,7 @@
 
 #include "pipeline/delivery_rules.h"
 #include "sdk/log_setup.h"
+#include "snapshot/snapshot_options.h"
 #include "support/kafka/connection.h"
 #include "tailwater/config.h"
 #include "tailwater/registry.h"
@@ -23,6 +24,8 @@ struct SourceConfig {
   const SourceType* type = nullptr;
   ParsedConfig config;
   TableSelection tables;
+  SnapshotOptions snapshot;
+  GapPolicy on_gap = GapPolicy::kHalt;
   Location location;
   std::string hash = {};  // as PipelineConfig::hash, over this source alone
 };

@@ -2,6 +2,7 @@
 
 #include "config/load_config.h"
 #include "config/sink_options.h"
+#include "config/source_options.h"
 #include "support/text.h"
 
 namespace tailwater {
@@ -120,6 +121,7 @@ std::string Reference(const Registry& registry) {
                 "any characters, ? one) or {match, exclude}; the last entry that matches decides.");
     out.Line(4,
              "# tables: [public.orders, {match: public.user_*, exclude: [public.user_secrets]}]");
+    out.Options(4, SourceOptions());
     out.Options(4, type.options);
   }
   out.Line(0, "");

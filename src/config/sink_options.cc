@@ -23,6 +23,7 @@ struct Written {
   int64_t halt_after = static_cast<int64_t>(DeliveryRules().halt_after);
   milliseconds max_lane_wait = DeliveryRules().max_lane_wait;
   int64_t park_limit = static_cast<int64_t>(DeliveryRules().park_limit);
+  SchemaChanges schema_changes = SchemaChanges::kApply;
 };
 
 struct WrittenEntry {
@@ -52,10 +53,11 @@ OptionTable SinkOptions(const SinkTraits& traits) {
   OptionSpec start;
   start.name = "start";
   start.help =
-      "Where a new sink begins in the topic: beginning, end, {time: 2026-11-21T09:30:00Z} or "
-      "{offset: 1234}. Decided once, when it first runs.";
-  start.type = "beginning | end | map";
-  start.default_text = traits.default_start == StartAt::kEnd ? "end" : "beginning";
+      "Where a new sink begins in the topic: snapshot (with a copy of the tables, made for this "
+      "sink alone if the topic no longer holds everything), beginning, end, {time: "
+      "2026-11-21T09:30:00Z} or {offset: 1234}. Decided once, when it first runs.";
+  start.type = "snapshot | beginning | end | map";
+  start.default_text = traits.default_start == StartAt::kEnd ? "end" : "snapshot";
   start.parse = [](const ConfigNode& node, void* config, Problems& problems) {
     ParseStart(node, static_cast<Written*>(config)->start, problems);
   };
@@ -81,6 +83,14 @@ OptionTable SinkOptions(const SinkTraits& traits) {
                     "How many changes may be parked. Beyond it the sink waits for the rows that "
                     "fail. 0: nothing is parked."),
               &W::park_limit, int64_t{0}, kMostParked),
+      Choice("schema_changes", &W::schema_changes,
+             "What a change of a table's columns does to the target. apply: additive ones are made "
+             "there too, a breaking one stops this table and no other. ignore: columns that the "
+             "target lacks are left out. halt: any change stops this table until it is made by "
+             "hand.",
+             {{"apply", SchemaChanges::kApply},
+              {"ignore", SchemaChanges::kIgnore},
+              {"halt", SchemaChanges::kHalt}}),
   };
   for (OptionSpec& option : table) {
     if (option.name == "snapshot" || option.name == "replay")
@@ -115,7 +125,7 @@ DeliveryRules ParseDeliveryRules(const ConfigNode& section, TableSelection table
                                  const SinkTraits& traits, Problems& problems) {
   Written written;
   written.start.kind =
-      traits.default_start == StartAt::kEnd ? StartSpec::Kind::kEnd : StartSpec::Kind::kBeginning;
+      traits.default_start == StartAt::kEnd ? StartSpec::Kind::kEnd : StartSpec::Kind::kSnapshot;
   written.snapshot = written.replay = !traits.trigger;
   for (const OptionSpec& option : SinkOptions(traits)) {
     if (const ConfigNode* node = section.Find(option.name)) option.parse(*node, &written, problems);
@@ -129,6 +139,7 @@ DeliveryRules ParseDeliveryRules(const ConfigNode& section, TableSelection table
   rules.halt_after = static_cast<uint64_t>(written.halt_after);
   rules.max_lane_wait = written.max_lane_wait;
   rules.park_limit = static_cast<uint64_t>(written.park_limit);
+  rules.schema_changes = written.schema_changes;
 
   bool any = false;
   for (const TableEntry& entry : tables.entries()) {

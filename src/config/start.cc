@@ -18,10 +18,12 @@ void ParseStart(const ConfigNode& node, StartSpec& out, Problems& problems) {
   };
   if (node.kind != ConfigNode::Kind::kMap) {
     const int choice = ParseChoice(
-        node, {"beginning", "end", "{time: 2026-11-21T09:30:00Z}", "{offset: 1234}"}, problems);
-    if (choice == 0) out = {StartSpec::Kind::kBeginning};
-    if (choice == 1) out = {StartSpec::Kind::kEnd};
-    if (choice > 1) problems.Add(node.location, node.path + ": write it without quotes");
+        node, {"snapshot", "beginning", "end", "{time: 2026-11-21T09:30:00Z}", "{offset: 1234}"},
+        problems);
+    if (choice == 0) out = {StartSpec::Kind::kSnapshot};
+    if (choice == 1) out = {StartSpec::Kind::kBeginning};
+    if (choice == 2) out = {StartSpec::Kind::kEnd};
+    if (choice > 2) problems.Add(node.location, node.path + ": write it without quotes");
     return;
   }
   StartMap map;

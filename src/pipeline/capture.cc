@@ -117,6 +117,18 @@ class Capture::Impl {
     return status;
   }
 
+  Result<std::vector<SnapshotStatus>> RequestSnapshot(const std::string& source,
+                                                      const SnapshotRequest& request) {
+    TW_ASSIGN_OR_RETURN(SourceRunner * runner, Find(source));
+    return runner->RequestSnapshot(request);
+  }
+
+  Status ChangeSnapshot(const std::string& source, std::optional<uint64_t> unit,
+                        SnapshotAction action) {
+    TW_ASSIGN_OR_RETURN(SourceRunner * runner, Find(source));
+    return runner->ChangeSnapshot(unit, action);
+  }
+
   void PublishMetrics() {
     for (const auto& runner : runners_) runner->UpdateGauges();
     const CaptureStatus status = GetStatus();
@@ -128,6 +140,14 @@ class Capture::Impl {
   }
 
  private:
+  Result<SourceRunner*> Find(const std::string& source) {
+    for (size_t i = 0; i < sources_.size(); ++i) {
+      if (sources_[i].first == source) return runners_[i].get();
+    }
+    return Error{Disposition::kReject, "source_unknown",
+                 fmt::format("there is no source '{}'", source)};
+  }
+
   void Main() {
     try {
       while (OpenTopic()) {
@@ -333,5 +353,13 @@ void Capture::RequestStop() { impl_->RequestStop(); }
 void Capture::Stop(std::chrono::milliseconds drain) { impl_->Stop(drain); }
 CaptureStatus Capture::GetStatus() const { return impl_->GetStatus(); }
 void Capture::PublishMetrics() { impl_->PublishMetrics(); }
+Result<std::vector<SnapshotStatus>> Capture::RequestSnapshot(const std::string& source,
+                                                             const SnapshotRequest& request) {
+  return impl_->RequestSnapshot(source, request);
+}
+Status Capture::ChangeSnapshot(const std::string& source, std::optional<uint64_t> unit,
+                               SnapshotAction action) {
+  return impl_->ChangeSnapshot(source, unit, action);
+}
 
 }  // namespace tailwater

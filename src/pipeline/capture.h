@@ -16,6 +16,7 @@
 
 #include "pipeline/capture_options.h"
 #include "pipeline/capture_status.h"
+#include "snapshot/snapshot_options.h"
 #include "tailwater/metrics.h"
 #include "tailwater/source.h"
 #include "topic/topic.h"
@@ -29,6 +30,12 @@ struct CaptureSource {
   // Called once on the source's thread, again after an error.
   std::function<Result<std::unique_ptr<Source>>()> create;
   Metrics* metrics = nullptr;  // labelled with pipeline and source
+  SnapshotOptions snapshot;
+  GapPolicy on_gap = GapPolicy::kHalt;
+  // What copying has to look out for, as it is now; may be empty. From any thread.
+  std::function<SnapshotPressure()> pressure;
+  // Sinks of the pipeline that begin with a snapshot, with the tables that they take; may be empty.
+  std::function<std::vector<SnapshotSink>()> snapshot_sinks;
 };
 
 class Capture {
@@ -52,6 +59,14 @@ class Capture {
   void Stop(std::chrono::milliseconds drain);
 
   CaptureStatus GetStatus() const;
+
+  // Both wait until what they changed is durable in the topic, at most some seconds. kReject: no
+  // such source, table or unit, or the condition is no SQL. kRetry: the source does not stream now.
+  Result<std::vector<SnapshotStatus>> RequestSnapshot(const std::string& source,
+                                                      const SnapshotRequest& request);
+  // `unit` empty: all of the source that have not ended.
+  Status ChangeSnapshot(const std::string& source, std::optional<uint64_t> unit,
+                        SnapshotAction action);
   // Sets the gauges that are only true at one moment. Call it before every scrape.
   void PublishMetrics();
 

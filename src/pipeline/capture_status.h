@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "snapshot/snapshot_status.h"
 #include "tailwater/position.h"
 #include "tailwater/result.h"
 
@@ -56,6 +57,8 @@ struct SourceStatus {
     uint64_t events = 0;  // durable
   };
   std::optional<InProgress> in_progress;  // a transaction of which a part is durable
+
+  SnapshotsStatus snapshots;
 };
 
 enum class CapturePhase : uint8_t {

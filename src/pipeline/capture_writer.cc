@@ -277,6 +277,19 @@ Status CaptureWriter::AppendAlone(const Change& change, std::string_view frontie
   return {};
 }
 
+// --- snapshots ---
+
+Status CaptureWriter::OnWatermark(const Watermark& mark) {
+  static_cast<void>(mark);
+  return {};
+}
+
+Result<bool> CaptureWriter::ServeCopy(std::string_view chunk_id,
+                                      std::chrono::milliseconds timeout) {
+  static_cast<void>(chunk_id), static_cast<void>(timeout);
+  return true;
+}
+
 Status CaptureWriter::Flush() {
   Heard();
   if (!source_turn_) {  // nothing happened since the last one

@@ -24,6 +24,7 @@
 #include "pipeline/column_omitter.h"
 #include "pipeline/source_reporter.h"
 #include "pipeline/topic_gate.h"
+#include "snapshot/snapshot_port.h"
 #include "tailwater/log.h"
 #include "tailwater/source.h"
 #include "util/clock.h"
@@ -37,6 +38,7 @@ class CaptureWriter final : public ChangeWriter {
     std::function<void(DurableFrontier)> release;  // topic's thread
     std::function<void()> topic_failed;            // topic's thread, once
     std::function<void()> wake;                    // source's thread: Tick() has something to do
+    SnapshotPort* snapshots = nullptr;             // null: this source copies nothing
   };
   // `stop` ends the waiting of Establish().
   CaptureWriter(std::string source, Checkpoint& checkpoint, TopicGate& gate,
@@ -50,6 +52,8 @@ class CaptureWriter final : public ChangeWriter {
   Status Append(const Change& change) override;
   Status Commit(std::string_view frontier) override;
   Status AppendAlone(const Change& change, std::string_view frontier) override;
+  Status OnWatermark(const Watermark& mark) override;
+  Result<bool> ServeCopy(std::string_view chunk_id, std::chrono::milliseconds timeout) override;
   Status AdvanceIdle(std::string_view frontier) override;
   Status Flush() override;
 

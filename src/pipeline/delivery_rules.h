@@ -9,6 +9,7 @@
 
 #include "expression/condition.h"
 #include "pipeline/start_spec.h"
+#include "tailwater/sink.h"
 #include "tailwater/tables.h"
 
 namespace tailwater {
@@ -28,6 +29,7 @@ struct DeliveryRules {
   // A refused change holds back the later ones of its key (SinkTraits::trigger).
   bool keeps_order_behind_dead = false;
   bool one_writer = false;  // SinkTraits::one_writer
+  SchemaChanges schema_changes = SchemaChanges::kApply;
   // With so many dead letters stored, the next refused record is not put aside: the sink waits in
   // front of it. 0: it waits in front of the first. base_missing entries do not count.
   uint64_t halt_after = 100;

@@ -102,7 +102,7 @@ std::shared_ptr<PipelineSink> Pipeline::MakeSink(SinkConfig config) {
   Metrics& scope = metrics_.Scoped(labels);
   SinkContext context{
       config_.name, sink.name,         sink.rules.tables, Logger(config_.name + "." + sink.name),
-      scope,        std::move(sources)};
+      scope,        std::move(sources), sink.rules.schema_changes};
   // The runner's thread asks these: it ends before the sink and the pipeline do.
   SinkRunnerOptions options = options_.sinks;
   options.keyless_tables = [this, &sink] { return KeylessTables(sink); };

@@ -217,6 +217,7 @@ Status SinkLoop::LoadOffsets(const Subscription::Assignment& assignment) {
 
 Result<int64_t> SinkLoop::ResolveStart(int32_t partition, const PartitionRange& range) {
   switch (rules_.start.kind) {
+    case StartSpec::Kind::kSnapshot:
     case StartSpec::Kind::kBeginning:
       return range.begin;
     case StartSpec::Kind::kEnd:

@@ -105,8 +105,9 @@ Result<bool> SinkLoop::PassMarker(WindowRecord& record) {
   PartitionWindow& window = *record.window;
   if (window.first_open() != &record) return false;
   const Change& change = *record.change;
-  const SweepRequest request{change.source, change.table, change.version,
-                             change.operation == Operation::kTruncate};
+  const bool truncate = change.operation == Operation::kTruncate;
+  const SweepRequest request{change.source, change.table,
+                             truncate ? change.version : change.sweep_below, truncate};
   // One sweep per marker: partition 0 runs it, once no partition can bring older rows any more.
   if (window.partition() == 0) {
     TW_ASSIGN_OR_RETURN(const bool passed, FencePassed(change));

@@ -7,6 +7,15 @@
 #include "util/thread_name.h"
 
 namespace tailwater {
+namespace {
+
+Error NotStreaming(const std::string& source) {
+  return {Disposition::kRetry, "source_not_streaming",
+          fmt::format("source '{}' does not stream now; see `tailwater status`, then try again",
+                      source)};
+}
+
+}  // namespace
 
 SourceRunner::SourceRunner(CaptureSource source, const CaptureOptions& options, const Clock& clock,
                            std::function<void()> wake)
@@ -187,6 +196,16 @@ void SourceRunner::UpdateGauges() {
     if (checkpoint_) saved_at = checkpoint_->durable().saved_at_micros;
   }
   reporter_.UpdateGauges(saved_at);
+}
+
+Result<std::vector<SnapshotStatus>> SourceRunner::RequestSnapshot(const SnapshotRequest& request) {
+  static_cast<void>(request);
+  return NotStreaming(source_.name);
+}
+
+Status SourceRunner::ChangeSnapshot(std::optional<uint64_t> unit, SnapshotAction action) {
+  static_cast<void>(unit), static_cast<void>(action);
+  return NotStreaming(source_.name);
 }
 
 SourceStatus SourceRunner::GetStatus() const {

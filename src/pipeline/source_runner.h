@@ -35,6 +35,10 @@ class SourceRunner {
   std::optional<Clock::TimePoint> Tick() TW_EXCLUDES(mutex_);
   void UpdateGauges() TW_EXCLUDES(mutex_);
   SourceStatus GetStatus() const TW_EXCLUDES(mutex_);
+  // As Capture's.
+  Result<std::vector<SnapshotStatus>> RequestSnapshot(const SnapshotRequest& request)
+      TW_EXCLUDES(mutex_);
+  Status ChangeSnapshot(std::optional<uint64_t> unit, SnapshotAction action) TW_EXCLUDES(mutex_);
 
  private:
   enum class Next : uint8_t { kAgain, kHalt };

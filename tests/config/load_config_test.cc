@@ -138,7 +138,7 @@ TEST_F(LoadConfigTest, ReadsAPipeline) {
   EXPECT_FALSE(pipeline.sources[0].tables.Selects("shop", "public.user_secrets"));
   ASSERT_THAT(pipeline.sinks, SizeIs(2));
   EXPECT_EQ(pipeline.sinks[0].name, "search");
-  EXPECT_EQ(pipeline.sinks[0].rules.start.kind, StartSpec::Kind::kBeginning);
+  EXPECT_EQ(pipeline.sinks[0].rules.start.kind, StartSpec::Kind::kSnapshot);
   EXPECT_EQ(pipeline.sinks[1].rules.start.kind, StartSpec::Kind::kEnd);
   EXPECT_EQ(pipeline.hash.size(), 16u);
 }
@@ -330,7 +330,7 @@ TEST_F(LoadConfigTest, TakesTheRulesOfASinkFromItsTypeUnlessTheyAreWritten) {
   EXPECT_TRUE(calls.keeps_order_behind_dead);
 
   const DeliveryRules& all = pipeline.FindSink("all")->rules;
-  EXPECT_EQ(all.start.kind, StartSpec::Kind::kBeginning);
+  EXPECT_EQ(all.start.kind, StartSpec::Kind::kSnapshot);
   EXPECT_TRUE(all.snapshot);
   EXPECT_TRUE(all.replay);
   EXPECT_TRUE(all.keeps_order_behind_dead);

@@ -460,7 +460,7 @@ TEST_P(SinkConformance, AReSnapshotEndsWithoutTheRowsThatTheSourceNoLongerHas) {
                    .after = row});
   }
   feeder.Insert(orders_, {Int(7), Text("new")});
-  feeder.Control({.operation = Operation::kSweep, .schema = orders_.get(), .version = start});
+  feeder.Control({.operation = Operation::kSweep, .schema = orders_.get(), .sweep_below = start});
   Deliver(topic);
   ExpectOrders({"0|copied", "1|copied", "2|copied", "7|new"});
 }

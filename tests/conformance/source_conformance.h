@@ -75,6 +75,10 @@ class TappedWriter final : public ChangeWriter {
     TW_TRY(Pass());
     return out_.AppendAlone(change, frontier);
   }
+  Status OnWatermark(const Watermark& mark) override { return out_.OnWatermark(mark); }
+  Result<bool> ServeCopy(std::string_view chunk_id, std::chrono::milliseconds timeout) override {
+    return out_.ServeCopy(chunk_id, timeout);
+  }
   Status AdvanceIdle(std::string_view frontier) override { return out_.AdvanceIdle(frontier); }
   Status Flush() override { return out_.Flush(); }
 

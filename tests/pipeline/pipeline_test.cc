@@ -72,8 +72,13 @@ class PipelineTest : public ::testing::Test {
     AddSinkType("bad", bad_);
     config_.name = "shop";
     config_.topic.path = folder_ / "topic";
-    config_.sources.push_back({"shop", registry_.FindSource("scripted"),
-                               std::make_shared<NoConfig>(), AllTables(), Location()});
+    config_.sources.push_back({"shop",
+                               registry_.FindSource("scripted"),
+                               std::make_shared<NoConfig>(),
+                               AllTables(),
+                               {},
+                               GapPolicy::kHalt,
+                               Location()});
     AddSink("copy", "good");
     options_.capture.backoff = {
         .initial = milliseconds(1), .max = milliseconds(10), .operator_probe = milliseconds(20)};

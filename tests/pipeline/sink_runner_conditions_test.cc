@@ -104,7 +104,7 @@ TEST_F(SinkConditionsTest, ATriggerLeavesOutSnapshotRowsUnlessAsked) {
                                           .schema = orders_.get(),
                                           .after = row});
   const int64_t changed = feeder_->Insert(orders_, {Int(2), Text("a")});
-  const SinkTraits trigger{.default_start = StartAt::kBeginning, .trigger = true};
+  const SinkTraits trigger{.default_start = StartAt::kSnapshot, .trigger = true};
   Settle(*RunnerWith("tables: [public.orders]", trigger));
   EXPECT_THAT(target_.Versions(), ElementsAre(changed));
   target_.events.clear();

@@ -49,6 +49,8 @@ struct RecordedTransaction {
 
 class RecordingWriter final : public ChangeWriter {
  public:
+  Status OnWatermark(const Watermark&) override { return {}; }
+  Result<bool> ServeCopy(std::string_view, std::chrono::milliseconds) override { return true; }
   Status Establish(const SourceIdentity& identity,
                    const std::optional<Position>& frontier) override {
     std::lock_guard lock(mutex_);
