@@ -21,8 +21,8 @@ namespace tailwater {
 // A control record that a snapshot wants published: the sweep at a unit's end, or in front of a
 // copy that starts over.
 struct SnapshotMarker {
-  SchemaPtr schema;  // of the table
-  int64_t sweep_below = 0;
+  SchemaPtr schema;         // of the table
+  int64_t sweep_below = 0;  // 0: everything in front of the marker; the version that it gets itself
   std::string addressee;
 };
 
@@ -37,6 +37,7 @@ struct SnapshotNotes {
 struct ReadyChunk {
   Chunk chunk;
   std::string addressee;
+  bool last_of_unit = false;  // the last row that is published is marked kLastOfTable
 };
 
 class SnapshotPort {
@@ -65,6 +66,9 @@ class SnapshotPort {
 
   // Of a copy of a keyless table (ChangeWriter::ServeCopy): the next rows, or that it has ended.
   struct CopyStep {
+    // Published in front of the rows, in the same batch: what the topic holds of the table by now
+    // may be in the copy, too, and without a key nobody can tell.
+    std::vector<SnapshotMarker> before;
     std::optional<ReadyChunk> chunk;  // publish it, then call Publish()
     bool ended = false;
   };
