@@ -3,6 +3,7 @@
 #include <cassert>
 #include <utility>
 
+#include "postgres/watermarks.h"
 #include "support/text.h"
 
 namespace tailwater::postgres {
@@ -118,7 +119,7 @@ bool KeyChanged(const Relation& relation, const RowMessage& row) {
 ChangeDecoder::ChangeDecoder(Options options, CatalogFacts& catalog, ReadBack& read_back)
     : options_(std::move(options)),
       read_back_(read_back),
-      relations_(catalog, options_.selects_table) {}
+      relations_(catalog, options_.selects_table, options_.mark_table) {}
 
 Result<DecodedEvent> ChangeDecoder::Decode(std::string_view message, ChangeBatch& batch) {
   Result<DecodedEvent> event = DecodeMessage(message, batch);
@@ -179,7 +180,7 @@ Result<DecodedEvent> ChangeDecoder::DecodeRow(const RowMessage& row, ChangeBatch
   ++next_ordinal_;
   const Relation* const relation = relations_.Find(row.relation_oid);
   if (relation == nullptr) return RelationUnknown(row.relation_oid);
-  if (!relation->selected) return kNothing;
+  if (!relation->selected) return DecodeMark(*relation, row);
   const size_t columns = relation->parsers.size();
   if (row.kind != RowMessage::Kind::kDelete && row.new_tuple.size() != columns) {
     return TupleMismatch(*relation, row.new_tuple.size());
@@ -199,6 +200,13 @@ Result<DecodedEvent> ChangeDecoder::DecodeRow(const RowMessage& row, ChangeBatch
       break;
   }
   return kChanges;
+}
+
+Result<DecodedEvent> ChangeDecoder::DecodeMark(const Relation& relation, const RowMessage& row) {
+  if (!relation.mark_column || *relation.mark_column >= row.new_tuple.size()) return kNothing;
+  const Field& field = row.new_tuple[*relation.mark_column];
+  if (field.kind != Field::Kind::kText) return kNothing;
+  return DecodedEvent{.kind = DecodedEvent::Kind::kMark, .mark = field.text()};
 }
 
 Change& ChangeDecoder::Append(const Relation& relation, Operation operation, uint32_t part,
@@ -330,6 +338,14 @@ Result<DecodedEvent> ChangeDecoder::DecodeLogical(const LogicalMessage& message,
   } else {
     event.kind = DecodedEvent::Kind::kAlone;
     event.message_lsn = message.lsn;
+  }
+  if (message.prefix == kMarkPrefix) {
+    // One that somebody wrote outside of any transaction means nothing.
+    if (message.transactional) {
+      event.kind = DecodedEvent::Kind::kMark;
+      event.mark = message.content;
+    }
+    return event;
   }
   if (!options_.selects_message || !options_.selects_message(message.prefix)) return event;
   Change& change = batch.Append();

@@ -31,11 +31,13 @@ struct DecodedEvent {
     kChanges,  // parts 0, 1, … of one event of the open transaction
     kCommit,   // `commit`
     kAlone,    // one non-transactional message; nothing if it is not selected, see `message_lsn`
+    kMark,     // `mark`: a watermark of ours inside the open transaction; never a change
   };
   Kind kind = Kind::kNothing;
   BeginMessage begin;
   CommitMessage commit;
-  Lsn message_lsn;  // kAlone: the frontier behind the message
+  Lsn message_lsn;        // kAlone: the frontier behind the message
+  std::string_view mark;  // kMark: what was written, see watermarks.h; views the message
 };
 
 class ChangeDecoder {
@@ -43,6 +45,7 @@ class ChangeDecoder {
   struct Options {
     std::function<bool(const TableName&)> selects_table;    // empty: every table
     std::function<bool(std::string_view)> selects_message;  // by prefix; empty: none
+    TableName mark_table;                                   // holds watermarks and nothing else
   };
 
   // `catalog` and `read_back` outlive the decoder.
@@ -69,6 +72,7 @@ class ChangeDecoder {
 
  private:
   Result<DecodedEvent> DecodeMessage(std::string_view message, ChangeBatch& batch);
+  static Result<DecodedEvent> DecodeMark(const Relation& relation, const RowMessage& row);
   Result<DecodedEvent> DecodeRow(const RowMessage& row, ChangeBatch& batch);
   Result<DecodedEvent> DecodeTruncate(const TruncateMessage& truncate, ChangeBatch& batch);
   Result<DecodedEvent> DecodeLogical(const LogicalMessage& message, ChangeBatch& batch);

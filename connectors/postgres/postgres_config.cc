@@ -4,6 +4,7 @@
 #include <charconv>
 #include <string_view>
 
+#include "postgres/watermarks.h"
 #include "support/text.h"
 
 namespace tailwater::postgres {
@@ -98,6 +99,13 @@ const OptionTable& PostgresOptions() {
       Field("read_back", &C::read_back,
             "Read columns that the log left out of a key change back from the table. Needs SELECT "
             "on it; without, they are marked omitted."),
+      Field("watermark_table", &C::watermark_table,
+            "Table that snapshots write their marks to, as schema.name; made if it can be. Empty: "
+            "logical messages, and on Postgres 12 and 13, which lack them, "
+            "public.tailwater_watermarks."),
+      Field("copy_timeout", &C::copy_timeout,
+            "Longest statement of a snapshot on the server; a chunk that takes longer is read "
+            "again."),
       Field("connect_timeout", &C::connect_timeout, "Longest wait for a session."),
       Field("status_interval", &C::status_interval, "Longest silence towards the server."),
       Field("silence_timeout", &C::silence_timeout,
@@ -135,6 +143,9 @@ void ValidatePostgres(const PostgresConfig& config, const ConfigNode& section, P
   if (!config.publication.create && config.publication.name.empty())
     add("publication", "create: false needs a name: whose publication is it?");
   if (config.tls.cert.empty() != config.tls.key.empty()) add("tls", "cert and key go together");
+  if (!config.watermark_table.empty() && !ParseTableName(config.watermark_table))
+    add("watermark_table", "write schema.name, for example public.tailwater_watermarks");
+  if (config.copy_timeout < std::chrono::seconds(1)) add("copy_timeout", "must be at least 1s");
   if (config.connect_timeout < std::chrono::seconds(1))
     add("connect_timeout", "must be at least 1s");
   if (config.status_interval < std::chrono::milliseconds(100) ||

@@ -47,6 +47,8 @@ struct PostgresConfig {
   Publication publication;
   std::vector<std::string> messages;  // prefixes of logical messages to publish
   bool read_back = true;
+  std::string watermark_table;  // empty: messages, where the server has them (14 and later)
+  std::chrono::milliseconds copy_timeout = std::chrono::minutes(5);
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
   std::chrono::milliseconds status_interval = std::chrono::seconds(10);
   std::chrono::milliseconds silence_timeout = std::chrono::minutes(10);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "postgres/setup.h"
+#include "postgres/watermarks.h"
 #include "support/crash_point.h"
 #include "support/text.h"
 
@@ -30,7 +31,8 @@ ChangeDecoder::Options DecoderOptions(const PostgresConfig& config, const Source
           .selects_message =
               [prefixes = config.messages](std::string_view prefix) {
                 return std::find(prefixes.begin(), prefixes.end(), prefix) != prefixes.end();
-              }};
+              },
+          .mark_table = WatermarkTable(config)};
 }
 
 }  // namespace
@@ -88,6 +90,7 @@ Status PostgresSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
       static_cast<void>(KeepServerInformed());  // an error shows again at the next read
   });
   decoder_.Reset();
+  fence_.Reset();
   TW_ASSIGN_OR_RETURN(Connection * sql, session_.Get());
   TW_ASSIGN_OR_RETURN(
       std::unique_ptr<Connection> replication,
@@ -100,6 +103,7 @@ Status PostgresSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
   confirmed_ = 0;
   reply_requested_ = unflushed_ = catching_up_ = skipping_ = server_has_caught_up_ = false;
   begun_ = false;
+  marks_.clear();
   commit_time_micros_ = std::numeric_limits<int64_t>::max();
   since_clock_ = kMessagesPerClock;
   if (context_.sole_reader) TW_TRY(EndFormerSession(*sql, names.slot));
@@ -254,13 +258,12 @@ Status PostgresSource::HandleData(const StreamMessage& message, ChangeWriter& ou
       commit_time_micros_ = event.begin.commit_time_micros;
       // The server's own rule: a transaction whose commit record starts below the start is done.
       skipping_ = event.begin.final_lsn < resume_frontier_;
+      // Handed on with its first change: most transactions of a busy server hold nothing for us.
+      begin_ = event.begin;
       if (skipping_) {
         decoder_.SkipTransaction();
         skipped_transactions_.Add();
-        return {};
       }
-      // Handed on with its first change: most transactions of a busy server hold nothing for us.
-      begin_ = event.begin;
       return {};
     }
     case DecodedEvent::Kind::kChanges:
@@ -268,18 +271,11 @@ Status PostgresSource::HandleData(const StreamMessage& message, ChangeWriter& ou
       if (!std::exchange(begun_, true)) TW_TRY(Begin(out));
       for (const Change& change : batch_.changes()) TW_TRY(out.Append(change));
       return {};
-    case DecodedEvent::Kind::kCommit: {
-      received_bytes_.Add(static_cast<double>(std::exchange(received_bytes_pending_, 0)));
-      received_ = std::max(received_, event.commit.end_lsn);
-      if (std::exchange(skipping_, false)) return {};
-      // A transaction without a change for us is passed over; a keepalive covers it once the server
-      // has caught up.
-      if (!std::exchange(begun_, false)) return {};
-      frontier_ = std::max(frontier_, event.commit.end_lsn);
-      unflushed_ = true;
-      Lsn::Buffer frontier;
-      return out.Commit(event.commit.end_lsn.Print(frontier));
-    }
+    case DecodedEvent::Kind::kMark:
+      marks_.emplace_back(event.mark);
+      return {};
+    case DecodedEvent::Kind::kCommit:
+      return HandleCommit(event.commit, out);
     case DecodedEvent::Kind::kAlone: {
       received_ = std::max(received_, event.message_lsn);
       if (batch_.changes().empty()) return {};
@@ -290,6 +286,34 @@ Status PostgresSource::HandleData(const StreamMessage& message, ChangeWriter& ou
     }
   }
   return Error{Disposition::kFatal, "pg_message_unknown", "an event of no known kind; report this"};
+}
+
+Status PostgresSource::HandleCommit(const CommitMessage& commit, ChangeWriter& out) {
+  received_bytes_.Add(static_cast<double>(std::exchange(received_bytes_pending_, 0)));
+  received_ = std::max(received_, commit.end_lsn);
+  const bool skipped = std::exchange(skipping_, false);
+  const bool begun = std::exchange(begun_, false);
+  if (skipped || begun) fence_.Committed(begin_.xid);
+  // A transaction without a change for us is passed over; a keepalive covers it once the server
+  // has caught up.
+  if (begun) {
+    frontier_ = std::max(frontier_, commit.end_lsn);
+    unflushed_ = true;
+    Lsn::Buffer frontier;
+    TW_TRY(out.Commit(commit.end_lsn.Print(frontier)));
+  }
+  for (const std::string& text : std::exchange(marks_, {})) {
+    std::optional<Watermark> mark = ParseMark(text);
+    if (!mark) continue;
+    if (mark->kind == Watermark::Kind::kLow) {
+      fence_.MetLow(mark->chunk_id);
+    } else {
+      mark->sound = fence_.MetHigh(mark->chunk_id);
+      unflushed_ = true;
+    }
+    TW_TRY(out.OnWatermark(*mark));
+  }
+  return {};
 }
 
 Status PostgresSource::Begin(ChangeWriter& out) {

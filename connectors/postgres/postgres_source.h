@@ -6,9 +6,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "postgres/catalog.h"
 #include "postgres/change_decoder.h"
+#include "postgres/commit_fence.h"
 #include "postgres/connection.h"
 #include "postgres/lsn.h"
 #include "postgres/postgres_config.h"
@@ -22,7 +24,7 @@
 namespace tailwater::postgres {
 
 // Threads: Run() owns both sessions and the decoder. Release() touches the released frontier and
-// the wakeup alone.
+// the wakeup alone. Snapshot readers, each with a session of its own, share the fence with Run().
 class PostgresSource final : public Source {
  public:
   PostgresSource(PostgresConfig config, SourceContext context);
@@ -44,6 +46,7 @@ class PostgresSource final : public Source {
   Status Handle(const StreamMessage& message, ChangeWriter& out);
   Status HandleData(const StreamMessage& message, ChangeWriter& out);
   Status Begin(ChangeWriter& out);
+  Status HandleCommit(const CommitMessage& commit, ChangeWriter& out);
   Status HandleKeepalive(const StreamMessage& message, ChangeWriter& out);
 
   // Sends a status if one is due, asked for, or worth it because a frontier was released.
@@ -59,6 +62,7 @@ class PostgresSource final : public Source {
 
   Wakeup wakeup_;
   std::atomic<uint64_t> released_{0};
+  CommitFence fence_;
 
   SqlSession session_;
   Catalog catalog_;
@@ -76,6 +80,7 @@ class PostgresSource final : public Source {
   bool server_has_caught_up_ = false;  // since the start, it has decoded up to our frontier
   bool catching_up_ = false;
   BeginMessage begin_;              // the open transaction
+  std::vector<std::string> marks_;  // watermarks in it
   bool begun_ = false;              // and the writer knows of it
   bool skipping_ = false;           // the open transaction is durable already
   int64_t commit_time_micros_ = 0;  // of the transaction that came last

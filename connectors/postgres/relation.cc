@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "postgres/watermarks.h"
 #include "support/text.h"
 
 namespace tailwater::postgres {
@@ -108,16 +109,24 @@ void TypeCache::Clear() {
 }
 
 RelationCache::RelationCache(CatalogFacts& catalog,
-                             std::function<bool(const TableName&)> selects_table)
-    : catalog_(catalog), selects_table_(std::move(selects_table)), types_(catalog) {}
+                             std::function<bool(const TableName&)> selects_table,
+                             TableName mark_table)
+    : catalog_(catalog),
+      selects_table_(std::move(selects_table)),
+      mark_table_(std::move(mark_table)),
+      types_(catalog) {}
 
 Status RelationCache::OnRelation(const RelationMessage& message) {
   last_ = nullptr;
   TableName name{std::string(message.schema), std::string(message.name)};
   Relation relation;
   relation.oid = message.oid;
-  relation.selected = !selects_table_ || selects_table_(name);
+  const bool marks = !mark_table_.name.empty() && name == mark_table_;
+  relation.selected = !marks && (!selects_table_ || selects_table_(name));
   if (!relation.selected) {
+    for (size_t i = 0; marks && i < message.columns.size(); ++i) {
+      if (message.columns[i].name == kMarkColumn) relation.mark_column = i;
+    }
     relations_[message.oid] = std::move(relation);
     return {};
   }

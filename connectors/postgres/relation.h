@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -21,8 +22,9 @@ namespace tailwater::postgres {
 
 struct Relation {
   uint32_t oid = 0;
-  bool selected = true;        // false: its events count, but nobody wants them; no schema then
-  bool old_rows_whole = true;  // 'O' tuples hold every column
+  bool selected = true;  // false: its events count, but nobody wants them; no schema then
+  std::optional<size_t> mark_column;  // of the table that watermarks are written to
+  bool old_rows_whole = true;         // 'O' tuples hold every column
   SchemaPtr schema;
   std::vector<const ValueParser*> parsers;  // one per column
 };
@@ -54,7 +56,9 @@ class TypeCache {
 
 class RelationCache {
  public:
-  RelationCache(CatalogFacts& catalog, std::function<bool(const TableName&)> selects_table);
+  // `mark_table` is never selected.
+  RelationCache(CatalogFacts& catalog, std::function<bool(const TableName&)> selects_table,
+                TableName mark_table = {});
 
   // A changed relation gets a new schema; one that is sent again unchanged keeps its own.
   // Errors: what CatalogFacts returns; the relation stays as it was.
@@ -74,6 +78,7 @@ class RelationCache {
 
   CatalogFacts& catalog_;
   std::function<bool(const TableName&)> selects_table_;
+  const TableName mark_table_;
   TypeCache types_;
   std::unordered_map<uint32_t, Relation> relations_;
   const Relation* last_ = nullptr;

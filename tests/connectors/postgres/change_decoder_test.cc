@@ -72,7 +72,11 @@ class ChangeDecoderTest : public testing::Test {
   std::string bytes_;
   ChangeDecoder decoder_{
       {.selects_table = [](const TableName& table) { return table.name != "hidden"; },
-       .selects_message = [](std::string_view prefix) { return prefix == "app"; }},
+       .selects_message =
+           [](std::string_view prefix) {
+             return prefix == "app" || prefix == "tailwater.watermark";
+           },
+       .mark_table = {"public", "marks"}},
       catalog_,
       read_back_};
 };
@@ -164,6 +168,44 @@ TEST_F(ChangeDecoderTest, GivesMessagesOutsideOfTransactionsAloneWithTheirFronti
   ASSERT_OK(event);
   EXPECT_EQ(event->message_lsn.value, 0x600u);
   EXPECT_TRUE(batch_.changes().empty());
+}
+
+TEST_F(ChangeDecoderTest, ShowsItsOwnMarksAndNeverPublishesThem) {
+  constexpr uint32_t kMarks = 1003;
+  const std::string prefix = "tailwater.watermark";
+  ASSERT_OK(Decode(BeginBytes(1, 2)));
+  auto event = Decode(LogicalBytes(true, 1, prefix, "f00d/1/low"));
+  ASSERT_OK(event);
+  EXPECT_EQ(event->kind, DecodedEvent::Kind::kMark);
+  EXPECT_EQ(event->mark, "f00d/1/low");
+  EXPECT_TRUE(batch_.changes().empty());
+
+  ASSERT_OK(Decode(
+      RelationBytes(kMarks, "public", "marks", 'd', {{true, "reader", 23}, {false, "mark", 25}})));
+  for (const std::string& row : {InsertBytes(kMarks, {"7", "f00d/2/low"}),
+                                 UpdateBytes(kMarks, 'K', {"7", {}}, {"7", "f00d/2/low"})}) {
+    event = Decode(row);
+    ASSERT_OK(event);
+    EXPECT_EQ(event->kind, DecodedEvent::Kind::kMark);
+    EXPECT_EQ(event->mark, "f00d/2/low");
+    EXPECT_TRUE(batch_.changes().empty());
+  }
+  event = Decode(DeleteBytes(kMarks, 'K', {"7", {}}));
+  ASSERT_OK(event);
+  EXPECT_EQ(event->kind, DecodedEvent::Kind::kNothing);
+  EXPECT_EQ(decoder_.next_ordinal(), 4u);
+  ASSERT_OK(Decode(CommitBytes(1, 2)));
+
+  event = Decode(LogicalBytes(false, 0x500, prefix, "f00d/1/low"));
+  ASSERT_OK(event);
+  EXPECT_EQ(event->kind, DecodedEvent::Kind::kAlone);
+  EXPECT_TRUE(batch_.changes().empty());
+
+  ASSERT_OK(Decode(BeginBytes(3, 4)));
+  decoder_.SkipTransaction();
+  event = Decode(LogicalBytes(true, 1, prefix, "f00d/1/high"));
+  ASSERT_OK(event);
+  EXPECT_EQ(event->kind, DecodedEvent::Kind::kNothing);
 }
 
 TEST_F(ChangeDecoderTest, ASkippedTransactionStillTeachesSchemas) {
