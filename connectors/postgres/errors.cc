@@ -54,27 +54,24 @@ constexpr std::array kRows = {
 
     // Missing and invalidated objects. Publications are looked up only when changes are decoded.
     ErrorRow{"42704", kStart, kGap, "pg_slot_missing",
-             "the replication slot is gone, and with it the log; take a new start: tailwater "
-             "destroy, then run"},
+             "the replication slot is gone, and with it the log"},
     ErrorRow{"42704", kStream, kGap, "pg_publication_replaced",
              "the publication did not exist at that place in the log, so its changes cannot be "
-             "decoded; take a new start: tailwater destroy, then run"},
+             "decoded"},
     ErrorRow{"42704", kConnect | kQuery | kCreate, kOperator, "pg_object_missing",
              "create the object that is named, or correct the configuration"},
     ErrorRow{"55000", kStart, kGap, "pg_slot_lost",
-             "the server has invalidated the slot (max_slot_wal_keep_size or "
-             "idle_replication_slot_timeout); take a new start: tailwater destroy, then run"},
+             "the server has invalidated the slot (max_slot_wal_keep_size, "
+             "idle_replication_slot_timeout, or a conflict on a standby)"},
     ErrorRow{"55000", kStream, kGap, "pg_slot_lost",
-             "the server can no longer decode from this slot; take a new start: tailwater destroy, "
-             "then run"},
+             "the server can no longer decode from this slot"},
     ErrorRow{"55000", kConnect | kCreate, kOperator, "pg_wal_level",
              "logical decoding is not possible there: ALTER SYSTEM SET wal_level = 'logical', then "
              "restart the server"},
     ErrorRow{"55000", kQuery, kOperator, "pg_wrong_state",
              "the server refuses this in its present state; see its message"},
     ErrorRow{"58P01", kStart | kStream, kGap, "pg_slot_lost",
-             "a log file that the slot needs is gone from the server; take a new start: "
-             "tailwater destroy, then run"},
+             "a log file that the slot needs is gone from the server"},
     ErrorRow{"58P01", kConnect | kQuery | kCreate, kOperator, "pg_server_file_missing",
              "a file or the pgoutput plugin is missing on the server; repair its installation"},
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "postgres/gap.h"
 #include "postgres/setup.h"
 #include "postgres/watermarks.h"
 #include "support/crash_point.h"
@@ -113,7 +114,7 @@ Status PostgresSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
                                                {names.slot, names.publication, resume_frontier_}));
   // Once more, now that nobody else can move it: the server forwards a start below the slot's own
   // position in silence.
-  TW_TRY(CheckSlot(*sql, names.slot, resume_frontier_, pid));
+  TW_TRY(CheckSlot(*sql, names.slot, resume_frontier_, server_end_, pid));
   last_heard_ = Clock::now();
   TW_TRY(SendStatus());
   context_.logger.Info("streaming started", {{"slot", names.slot},
@@ -142,10 +143,11 @@ Result<Lsn> PostgresSource::Establish(const ResumePoint& resume, ChangeWriter& o
                                       Connection& replication) {
   Setup setup(config_, context_, sql, replication);
   TW_TRY(setup.Look());
+  server_end_ = setup.server().wal_end;
   if (!resume.frontier) {
     // Refused before the intent is stored, so that a refusal leaves no trace.
     if (resume.identity.empty()) {
-      TW_TRY(setup.CheckFirstStart());
+      TW_TRY(setup.CheckFirstStart(resume.after_gap));
       TW_TRY(out.Establish(setup.Identity(0), std::nullopt));
       TW_CRASH_POINT("pg_intent_established");
     } else if (const auto system = resume.identity.find("system_identifier");
@@ -155,7 +157,13 @@ Result<Lsn> PostgresSource::Establish(const ResumePoint& resume, ChangeWriter& o
                    "the first start was begun on another server: correct the address, or give the "
                    "pipeline an empty topic"};
     }
-    TW_ASSIGN_OR_RETURN(const uint32_t publication_oid, setup.PreparePublication(0));
+    if (resume.after_gap) {
+      if (context_.sole_reader)
+        TW_TRY(EndFormerSession(sql, NamesFor(config_, context_.pipeline, context_.name).slot));
+      TW_TRY(setup.DropLeftSlot(SessionName()));
+      TW_CRASH_POINT("pg_left_slot_dropped");
+    }
+    TW_ASSIGN_OR_RETURN(const uint32_t publication_oid, setup.PreparePublication(0, std::nullopt));
     TW_CRASH_POINT("pg_publication_created");
     TW_ASSIGN_OR_RETURN(const Lsn start, setup.PrepareSlot());
     TW_TRY(out.Establish(setup.Identity(publication_oid), Position{start.ToString()}));
@@ -176,7 +184,8 @@ Result<Lsn> PostgresSource::Establish(const ResumePoint& resume, ChangeWriter& o
   TW_ASSIGN_OR_RETURN(
       [[maybe_unused]] const uint32_t publication_oid,
       setup.PreparePublication(
-          oid == resume.identity.end() ? 0 : static_cast<uint32_t>(std::stoul("0" + oid->second))));
+          oid == resume.identity.end() ? 0 : static_cast<uint32_t>(std::stoul("0" + oid->second)),
+          *frontier));
   // After a promotion, positions from here on lie on the new timeline.
   SourceIdentity identity = resume.identity;
   identity["timeline"] = std::to_string(setup.server().timeline);
@@ -370,6 +379,14 @@ Status PostgresSource::SendStatus() {
 }
 
 Error PostgresSource::Judge(Error error) {
+  // The server's own words know no positions; ours (gap.h) hold them already.
+  if (error.disposition == Disposition::kGap &&
+      (error.code == "pg_slot_missing" || error.code == "pg_slot_lost" ||
+       error.code == "pg_publication_replaced") &&
+      !error.message.ends_with(kWaysOnEnd)) {
+    error = WithRange(std::move(error), std::max(frontier_, resume_frontier_),
+                      std::max(server_end_, received_));
+  }
   // An internal error of the server may pass; the same one at the same place does not.
   if (error.code == "pg_internal_error") {
     troubles_ = troubled_at_ == frontier_ ? troubles_ + 1 : 1;
@@ -382,6 +399,10 @@ Error PostgresSource::Judge(Error error) {
           frontier_.ToString(), troubles_);
     }
   }
+  // What a person has to look at is explained there, by code; a test holds it to be complete.
+  if (error.disposition == Disposition::kGap || error.disposition == Disposition::kNeedsOperator ||
+      error.disposition == Disposition::kFatal)
+    error.message += fmt::format(" (more: deploy/runbook.md#{})", error.code);
   return error;
 }
 

@@ -74,6 +74,7 @@ class PostgresSource final : public Source {
   Lsn resume_frontier_;     // where this session resumed
   Lsn frontier_;            // behind the last thing handed to the writer
   Lsn received_;            // highest position that the server has shown us
+  Lsn server_end_;          // of its log when this session began
   uint64_t confirmed_ = 0;  // flushed, as sent last
   bool reply_requested_ = false;
   bool unflushed_ = false;             // committed something since the last Flush()

@@ -105,7 +105,7 @@ Result<LogHealth> PostgresTools::Look() {
     // Its positions mean nothing any more; arithmetic on them would look healthy.
     health.state = "lost";
     health.explanation = fmt::format(
-        "slot '{}' was invalidated ({}): take a new start: "
+        "slot '{}' was invalidated ({}): set `on_gap: resnapshot`, or take a new start: "
         "tailwater destroy, then run",
         names_.slot, reason.empty() ? "its log was removed" : reason);
     health.confirmed_bytes.reset();

@@ -124,10 +124,9 @@ Status ReplicationStream::CheckNotices() {
     if (warning.sqlstate == "55000" || warning.sqlstate == "42704") {
       return Error{
           Disposition::kGap, "pg_publication_replaced",
-          fmt::format(
-              "the server skips changes: {} (SQLSTATE {}): the publication did not "
-              "exist at that place in the log; take a new start: tailwater destroy, then run",
-              warning.text, warning.sqlstate)};
+          fmt::format("the server skips changes: {} (SQLSTATE {}): the publication did not "
+                      "exist at that place in the log",
+                      warning.text, warning.sqlstate)};
     }
   }
   return {};

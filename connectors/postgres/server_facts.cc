@@ -60,10 +60,11 @@ Result<std::optional<SlotFacts>> ReadSlot(Connection& sql, const std::string& na
   TW_ASSIGN_OR_RETURN(
       const Rows rows,
       sql.Query(fmt::format("select plugin, database, temporary, active, active_pid, restart_lsn, "
-                            "confirmed_flush_lsn, {}, {} from pg_replication_slots where slot_name "
-                            "= $1",
+                            "confirmed_flush_lsn, {}, {}, {} from pg_replication_slots where "
+                            "slot_name = $1",
                             version >= 13 ? "wal_status, safe_wal_size" : "null, null",
-                            version >= 17 ? "invalidation_reason" : "null"),
+                            version >= 17 ? "invalidation_reason" : "null",
+                            version >= 16 ? "coalesce(conflicting, false)" : "false"),
                 {name}));
   if (rows.empty()) return std::optional<SlotFacts>();
   SlotFacts slot;
@@ -78,7 +79,29 @@ Result<std::optional<SlotFacts>> ReadSlot(Connection& sql, const std::string& na
   slot.wal_status = rows.String(0, 7);
   slot.safe_wal_size = rows.MaybeNumber(0, 8);
   slot.invalidation_reason = rows.String(0, 9);
+  slot.conflicting = rows.Bool(0, 10);
   return std::optional<SlotFacts>(std::move(slot));
+}
+
+std::string SlotFacts::WhyLost() const {
+  std::string reason = invalidation_reason;
+  // Before 17 the reason is not shown. Removed log takes the position with it, a conflict does not.
+  if (reason.empty()) reason = conflicting && restart ? "conflict with recovery" : "wal_removed";
+  if (reason == "wal_removed")
+    return reason + ": it held back more log than max_slot_wal_keep_size allows";
+  if (reason == "idle_timeout")
+    return reason + ": nobody read it for idle_replication_slot_timeout";
+  if (reason == "rows_removed")
+    return reason +
+           ": the primary removed catalog rows that this standby's decoding needs; set "
+           "hot_standby_feedback = on and give the standby a physical slot";
+  if (reason == "wal_level_insufficient")
+    return reason + ": wal_level of the primary was lowered below logical";
+  if (reason == "conflict with recovery")
+    return reason +
+           ": the primary removed catalog rows that this standby's decoding needs, or its "
+           "wal_level was lowered";
+  return reason;
 }
 
 bool PublicationFacts::Publishes(const TableFacts& table,

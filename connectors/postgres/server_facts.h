@@ -37,8 +37,11 @@ struct SlotFacts {
   std::string wal_status;        // empty before 13
   std::optional<int64_t> safe_wal_size;
   std::string invalidation_reason;  // 17 and later
+  bool conflicting = false;         // 16 and later: a standby's slot that recovery stood against
 
   bool lost() const { return wal_status == "lost" || !invalidation_reason.empty() || !restart; }
+  // Of a lost one: the server's word for it with the setting that did it.
+  std::string WhyLost() const;
 };
 Result<std::optional<SlotFacts>> ReadSlot(Connection& sql, const std::string& name);
 

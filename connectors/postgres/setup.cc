@@ -1,7 +1,9 @@
 #include "postgres/setup.h"
 
 #include <algorithm>
+#include <tuple>
 
+#include "postgres/gap.h"
 #include "support/crash_point.h"
 #include "support/text.h"
 
@@ -72,9 +74,10 @@ Status Setup::RefuseProblems(const std::vector<const TableFacts*>& tables) const
   return Error{kOperator, code, text};
 }
 
-Status Setup::CheckFirstStart() {
+Status Setup::CheckFirstStart(bool after_gap) {
   TW_ASSIGN_OR_RETURN(const std::optional<SlotFacts> slot, ReadSlot(sql_, names_.slot));
-  if (config_.slot.create && slot) {
+  if (after_gap && slot) TW_TRY(RefuseForeignSlot(*slot));
+  if (config_.slot.create && slot && !after_gap) {
     return Error{
         kGap, "state_lost",
         fmt::format("slot '{0}' exists, but this pipeline's topic knows nothing of it: its "
@@ -114,16 +117,69 @@ Status Setup::CheckFirstStart() {
   return RefuseProblems(selected.tables);
 }
 
-Result<uint32_t> Setup::PreparePublication(uint32_t expected_oid) {
+// What DropLeftSlot() would not touch.
+Status Setup::RefuseForeignSlot(const SlotFacts& slot) const {
+  const auto refuse = [&](std::string_view why) {
+    return Error{kOperator, "pg_slot_not_ours",
+                 fmt::format("slot '{0}' {1}, so it is not dropped by itself. If nobody needs it: "
+                             "SELECT pg_drop_replication_slot('{0}');{2}",
+                             names_.slot, why,
+                             config_.slot.create
+                                 ? ""
+                                 : fmt::format(" SELECT pg_create_logical_replication_slot('{}', "
+                                               "'pgoutput');",
+                                               names_.slot))};
+  };
+  if (slot.plugin != "pgoutput")
+    return refuse(slot.plugin.empty() ? "is a physical one"
+                                      : fmt::format("is of plugin '{}'", slot.plugin));
+  if (slot.database != config_.database)
+    return refuse(fmt::format("is of database '{}'", slot.database));
+  if (!config_.slot.create && slot.lost())
+    return refuse("is invalidated and somebody else's (slot.create is false)");
+  return {};
+}
+
+Status Setup::DropLeftSlot(const std::string& our_session) {
+  TW_ASSIGN_OR_RETURN(const std::optional<SlotFacts> slot, ReadSlot(sql_, names_.slot));
+  if (!slot) return {};
+  TW_TRY(RefuseForeignSlot(*slot));
+  if (!config_.slot.create) return {};
+  if (slot->active) {
+    TW_ASSIGN_OR_RETURN(
+        const Rows reader,
+        sql_.Query("select application_name, usename from pg_stat_activity where pid = $1::int",
+                   {std::to_string(slot->active_pid)}));
+    const bool own = reader.empty() || reader.Text(0, 0) == our_session;
+    // Our own stream of a moment ago may not be through with its end.
+    return Error{own ? Disposition::kRetry : kOperator, "pg_slot_in_use",
+                 fmt::format("slot '{0}' has to be dropped for the new start, but pid {1} ({2}) "
+                             "reads it: {3}",
+                             names_.slot, slot->active_pid,
+                             reader.empty() ? std::string_view("gone by now") : reader.Text(0, 0),
+                             own ? "trying again"
+                                 : fmt::format("stop that reader, or SELECT "
+                                               "pg_terminate_backend({});",
+                                               slot->active_pid))};
+  }
+  TW_TRY(sql_.Query("select pg_drop_replication_slot($1)", {names_.slot}));
+  context_.logger.Warn(
+      "slot dropped after a gap; a new one follows",
+      {{"slot", names_.slot},
+       {"confirmed", slot->confirmed ? slot->confirmed->ToString() : std::string("nothing")}});
+  return {};
+}
+
+Result<uint32_t> Setup::PreparePublication(uint32_t expected_oid, std::optional<Lsn> frontier) {
   const SelectedTables selected = SelectTables(tables_, context_.tables, context_.name);
   TW_ASSIGN_OR_RETURN(std::optional<PublicationFacts> publication,
                       ReadPublication(sql_, names_.publication));
   if (expected_oid != 0 && (!publication || publication->oid != expected_oid)) {
-    return Error{kGap, "pg_publication_replaced",
-                 fmt::format("publication '{}' {}: changes written meanwhile cannot be decoded; "
-                             "take a new start: tailwater destroy, then run",
-                             names_.publication,
-                             publication ? "was dropped and created again" : "was dropped")};
+    return Gap("pg_publication_replaced",
+               fmt::format("publication '{}' {}: changes written meanwhile cannot be decoded",
+                           names_.publication,
+                           publication ? "was dropped and created again" : "was dropped"),
+               frontier.value_or(Lsn{}), server_.wal_end);
   }
   if (!publication) {
     TW_TRY(CreatePublication(selected));
@@ -242,20 +298,20 @@ Result<Lsn> Setup::PrepareSlot() {
     return CreateSlot();
   }
   if (slot->lost()) {
-    return Error{kGap, "pg_slot_lost",
-                 fmt::format("slot '{}' was invalidated ({}): drop it and start anew", names_.slot,
-                             slot->invalidation_reason.empty() ? "its log was removed"
-                                                               : slot->invalidation_reason)};
+    return Gap("pg_slot_lost",
+               fmt::format("slot '{}' was invalidated ({})", names_.slot, slot->WhyLost()),
+               slot->confirmed.value_or(Lsn{}), server_.wal_end);
   }
   if (!slot->confirmed) {
     return Error{Disposition::kRetry, "pg_slot_in_use",
                  fmt::format("slot '{}' is being created by pid {}; trying again", names_.slot,
                              slot->active_pid)};
   }
-  if (slot->plugin != "pgoutput") {
+  if (slot->plugin != "pgoutput" || slot->database != config_.database) {
     return Error{kOperator, "pg_slot_not_ours",
-                 fmt::format("slot '{}' is of plugin '{}': pgoutput is needed; choose another name",
-                             names_.slot, slot->plugin)};
+                 fmt::format("slot '{}' is of plugin '{}' and database '{}': pgoutput and '{}' are "
+                             "needed; choose another slot.name",
+                             names_.slot, slot->plugin, slot->database, config_.database)};
   }
   return *slot->confirmed;
 }
@@ -295,49 +351,83 @@ Result<Lsn> Setup::CreateSlot() {
 }
 
 Status Setup::CheckResume(const SourceIdentity& identity, Lsn frontier) {
+  // Two names that only the file can have changed: nothing is lost yet.
+  for (const auto& [key, option, name] :
+       {std::tuple("slot", "slot.name", names_.slot),
+        std::tuple("publication", "publication.name", names_.publication)}) {
+    if (const std::string known = Find(identity, key); known != name) {
+      return Error{kOperator, "pg_name_changed",
+                   fmt::format("the checkpoint was made with {0} '{1}', the configuration says "
+                               "'{2}': set {3}: {1}, or take a new start: tailwater destroy with "
+                               "the old file, then run",
+                               key, known, name, option)};
+    }
+  }
   if (const std::string system = Find(identity, "system_identifier");
       system != server_.system_identifier) {
-    return Error{
-        kGap, "pg_other_system",
-        fmt::format("this is another server (system identifier {}, the checkpoint's is "
-                    "{}): correct the address, or take a new start: tailwater destroy, then run",
-                    server_.system_identifier, system)};
+    return Gap("pg_other_system",
+               fmt::format("this is another server (system identifier {}, the checkpoint's is {}): "
+                           "correct the address, or move with `tailwater sources handover`",
+                           server_.system_identifier, system),
+               frontier, std::nullopt);
   }
   if (const std::string oid = Find(identity, "database_oid");
       oid != std::to_string(server_.database_oid)) {
-    return Error{kGap, "pg_other_system",
-                 fmt::format("this is another database (oid {}, the checkpoint's is {}): correct "
-                             "`database`, or take a new start: tailwater destroy, then run",
-                             server_.database_oid, oid)};
+    return Gap("pg_other_database",
+               fmt::format("this is another database (oid {}, the checkpoint's is {}), or '{}' was "
+                           "dropped and created again: correct `database`",
+                           server_.database_oid, oid, config_.database),
+               frontier, std::nullopt);
   }
-  if (const std::string slot = Find(identity, "slot"); slot != names_.slot) {
-    return Error{kGap, "pg_slot_missing",
-                 fmt::format("the checkpoint belongs to slot '{}', the configuration says '{}': "
-                             "correct slot.name",
-                             slot, names_.slot)};
+  // A timeline says more than positions: those of two timelines do not compare.
+  if (const std::string timeline = Find(identity, "timeline");
+      timeline != std::to_string(server_.timeline)) {
+    TW_TRY(CheckTimeline(static_cast<uint32_t>(std::stoul("0" + timeline)), frontier));
   }
   if (frontier > server_.wal_end) {
+    if (server_.in_recovery) {
+      return Error{Disposition::kRetry, "pg_standby_behind",
+                   fmt::format("the checkpoint is {}, this standby has received its primary's log "
+                               "up to {}; waiting until it has caught up",
+                               frontier.ToString(), server_.wal_end.ToString())};
+    }
     return Error{
         kGap, "pg_server_behind_checkpoint",
-        fmt::format("the checkpoint is {}, but the server's log ends at {}: it was restored "
-                    "from an older state; take a new start: tailwater destroy, then run",
-                    frontier.ToString(), server_.wal_end.ToString())};
+        fmt::format(
+            "the checkpoint is {0}, but the server's log ends at {1}: it was restored from "
+            "an older state, without what it had written between {1} and {0}, and what it "
+            "wrote since then cannot be told from that; with `on_gap: resnapshot` the "
+            "source begins anew and copies its tables again, or take a new start: tailwater "
+            "destroy, then run",
+            frontier.ToString(), server_.wal_end.ToString())};
   }
-  const std::string timeline = Find(identity, "timeline");
-  if (timeline != std::to_string(server_.timeline))
-    TW_TRY(CheckTimeline(static_cast<uint32_t>(std::stoul("0" + timeline)), frontier));
-  return CheckSlot(sql_, names_.slot, frontier, 0);
+  Status slot = CheckSlot(sql_, names_.slot, frontier, server_.wal_end, 0);
+  if (!slot && slot.error().code == "pg_slot_missing" &&
+      Find(identity, "timeline") != std::to_string(server_.timeline)) {
+    return std::move(slot).error().Within(
+        fmt::format("promoted from timeline {} to {} without a synchronized slot (17 and later: "
+                    "slot.failover, and sync_replication_slots = on at the standby)",
+                    Find(identity, "timeline"), server_.timeline));
+  }
+  return slot;
 }
 
 Status Setup::CheckTimeline(uint32_t old_timeline, Lsn frontier) {
-  const auto diverged = [&](std::string why) {
+  const auto diverged = [&](std::string_view why, std::optional<Lsn> left) {
     return Error{
         kGap, "pg_timeline_diverged",
-        fmt::format("the checkpoint {} lies on timeline {}, the server is on {}: {}; take a "
-                    "new start: tailwater destroy, then run",
-                    frontier.ToString(), old_timeline, server_.timeline, why)};
+        fmt::format(
+            "the checkpoint {0} lies on timeline {1}, the server is on {2}: {3}{4}; with `on_gap: "
+            "resnapshot` the source begins anew and copies its tables again, or take a new start: "
+            "tailwater destroy, then run",
+            frontier.ToString(), old_timeline, server_.timeline, why,
+            left ? fmt::format("; what was written between {} and {} is in the topic, but not on "
+                               "this server, and what follows {} here is missing in the topic",
+                               left->ToString(), frontier.ToString(), left->ToString())
+                 : std::string("; what follows the parting is missing in the topic"))};
   };
-  if (server_.timeline < old_timeline) return diverged("it was restored from an older state");
+  if (server_.timeline < old_timeline)
+    return diverged("it was restored from an older state", std::nullopt);
   TW_ASSIGN_OR_RETURN(const Rows rows,
                       replication_.Query(fmt::format("TIMELINE_HISTORY {}", server_.timeline)));
   // Lines of "parent timeline, where it was left, why"; content is bytea, sent as it is.
@@ -350,43 +440,46 @@ Status Setup::CheckTimeline(uint32_t old_timeline, Lsn frontier) {
       continue;
     const std::string_view rest = line.substr(first + 1);
     const std::optional<Lsn> left = Lsn::Parse(rest.substr(0, rest.find('\t')));
-    if (!left) return diverged("its history cannot be read");
+    if (!left) return diverged("its history cannot be read", std::nullopt);
     if (frontier > *left) {
       return diverged(
-          fmt::format("that timeline was left at {}, before the checkpoint", left->ToString()));
+          fmt::format("that timeline was left at {}, before the checkpoint", left->ToString()),
+          left);
     }
     return {};
   }
-  return diverged("which does not descend from it");
+  return diverged("which does not descend from it", std::nullopt);
 }
 
-Status CheckSlot(Connection& sql, const std::string& slot_name, Lsn frontier,
+Status CheckSlot(Connection& sql, const std::string& slot_name, Lsn frontier, Lsn server_end,
                  int64_t expected_pid) {
   TW_ASSIGN_OR_RETURN(const std::optional<SlotFacts> slot, ReadSlot(sql, slot_name));
   if (!slot || slot->plugin != "pgoutput") {
-    return Error{
-        kGap, "pg_slot_missing",
-        fmt::format("slot '{}' {}, and with it the log behind {}: take a new start: "
-                    "tailwater destroy, then run",
-                    slot_name, slot ? "is not of pgoutput" : "is gone", frontier.ToString())};
+    return Gap("pg_slot_missing",
+               fmt::format("slot '{}' {}, and with it the log behind the checkpoint", slot_name,
+                           slot ? "is not of pgoutput" : "is gone"),
+               frontier, server_end);
+  }
+  TW_ASSIGN_OR_RETURN(const Rows here, sql.Query("select current_database()"));
+  if (slot->database != here.Text(0, 0)) {
+    return Gap(
+        "pg_slot_missing",
+        fmt::format("slot '{}' is of database '{}' now, and the log behind the checkpoint is "
+                    "gone",
+                    slot_name, slot->database),
+        frontier, server_end);
   }
   if (slot->lost()) {
-    return Error{
-        kGap, "pg_slot_lost",
-        fmt::format(
-            "slot '{}' was invalidated ({}): changes behind {} are gone; take a new "
-            "start: tailwater destroy, then run",
-            slot_name,
-            slot->invalidation_reason.empty() ? "its log was removed" : slot->invalidation_reason,
-            frontier.ToString())};
+    return Gap("pg_slot_lost",
+               fmt::format("slot '{}' was invalidated ({})", slot_name, slot->WhyLost()), frontier,
+               server_end);
   }
   if (slot->confirmed && *slot->confirmed > frontier) {
-    return Error{
-        kGap, "pg_slot_ahead_of_checkpoint",
-        fmt::format(
-            "slot '{}' has discarded changes up to {}, but the checkpoint is {}: "
-            "somebody else read it or moved it; take a new start: tailwater destroy, then run",
-            slot_name, slot->confirmed->ToString(), frontier.ToString())};
+    return Gap("pg_slot_ahead_of_checkpoint",
+               fmt::format("slot '{}' has discarded changes up to {}, but the checkpoint is {}: "
+                           "somebody else read it, moved it or created it again",
+                           slot_name, slot->confirmed->ToString(), frontier.ToString()),
+               frontier, *slot->confirmed);
   }
   // Nobody: our stream has ended already, and says itself why.
   if (expected_pid != 0 && slot->active_pid != 0 && slot->active_pid != expected_pid) {

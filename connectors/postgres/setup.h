@@ -1,6 +1,7 @@
 // What must exist on the server before a stream can start, and whether it still is what it was.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,11 @@ struct OwnNames {
 OwnNames NamesFor(const PostgresConfig& config, const std::string& pipeline,
                   const std::string& source);
 
-// Whether the slot still holds what follows `frontier`. Also asked once more when the stream has
-// started, against somebody who moved the slot in between: then `expected_pid` must be its reader.
-Status CheckSlot(Connection& sql, const std::string& slot_name, Lsn frontier, int64_t expected_pid);
+// Whether the slot still holds what follows `frontier`; the server's log ends at `server_end`. Also
+// asked once more when the stream has started, against somebody who moved the slot in between: then
+// `expected_pid` must be its reader.
+Status CheckSlot(Connection& sql, const std::string& slot_name, Lsn frontier, Lsn server_end,
+                 int64_t expected_pid);
 
 // Creates and verifies slot and publication. Used by one Run(); owns nothing.
 class Setup {
@@ -44,12 +47,19 @@ class Setup {
   SourceIdentity Identity(uint32_t publication_oid) const;
 
   // Refuses, before anything was created, what creation would refuse or what would hurt the
-  // server's own users: missing tables, tables without identity, a slot that nobody remembers.
-  Status CheckFirstStart();
+  // server's own users: missing tables, tables without identity, a slot that nobody remembers
+  // (`after_gap`: one that is not ours to drop).
+  Status CheckFirstStart(bool after_gap);
+
+  // After a gap: drops the slot that is left. kNeedsOperator, with the SQL, if it is not ours:
+  // another name than ours made, another plugin or database, or somebody else reads it. A slot of
+  // somebody else's that is still good stays as it is. `our_session`: the name of our sessions.
+  Status DropLeftSlot(const std::string& our_session);
 
   // The publication exists, is ours or verified, and publishes the selected tables; adds tables to
   // one that is tagged ours, never narrows or drops. `expected_oid` 0: none yet. Its oid.
-  Result<uint32_t> PreparePublication(uint32_t expected_oid);
+  // `frontier`: where a gap begins.
+  Result<uint32_t> PreparePublication(uint32_t expected_oid, std::optional<Lsn> frontier);
 
   // The slot exists: made now, or left by a start that was cut short. Where its log starts.
   Result<Lsn> PrepareSlot();
@@ -63,6 +73,7 @@ class Setup {
  private:
   Result<Lsn> CreateSlot();
   Status CheckTimeline(uint32_t old_timeline, Lsn frontier);
+  Status RefuseForeignSlot(const SlotFacts& slot) const;
   Status CreatePublication(const SelectedTables& selected);
   Status AddTables(const PublicationFacts& publication, const SelectedTables& selected);
   Status VerifyForeignPublication(const PublicationFacts& publication,
