@@ -183,7 +183,10 @@ Result<bool> CatchUp::HasReached(Target& target, const PipelineStatus& status) {
   if (status.capture) {
     std::optional<Position> frontier;
     for (const SourceStatus& source : status.capture->sources) {
-      if (source.name == target.source->name) frontier = source.frontier;
+      // A stored frontier proves nothing of a server that the source has not looked at yet: it may
+      // be another one, or lie behind us.
+      if (source.name == target.source->name && source.state == SourceState::kStreaming)
+        frontier = source.frontier;
     }
     TW_ASSIGN_OR_RETURN(const bool reached, HasReached(target, "", frontier));
     all = all && reached;
