@@ -41,6 +41,7 @@ constexpr uint32_t TypeOf(uint32_t field) {
     case fields::kOrdinal:
     case fields::kPart:
     case fields::kSourceTime:
+    case fields::kSweepBelow:
       return wire::kVarint;
     case fields::kSchemaFingerprint:
       return wire::kFixed64;
@@ -259,7 +260,7 @@ Status Decoder::Decode(std::string_view value, ChangeBatch& batch) {
   Reader reader(value);
   TW_TRY(ReadFormat(reader));
   for (Field field; reader.Next(field);) {
-    if (field.number > fields::kFence) continue;
+    if (field.number > fields::kSweepBelow) continue;
     if (field.type != TypeOf(field.number)) return Malformed("a field of another type");
     switch (field.number) {
       case fields::kFormat:
@@ -298,7 +299,6 @@ Status Decoder::Decode(std::string_view value, ChangeBatch& batch) {
         }
         break;
       case fields::kSweepBelow:
-        if (field.type != wire::kVarint) return Malformed("its sweep");
         change.sweep_below = static_cast<int64_t>(field.number_value);
         break;
       case fields::kFence:

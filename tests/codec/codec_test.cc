@@ -150,6 +150,7 @@ void ExpectSameChange(const Change& actual, const Change& expected) {
   EXPECT_EQ(actual.message_content, expected.message_content);
   EXPECT_EQ(actual.frontier, expected.frontier);
   EXPECT_EQ(actual.log_id, expected.log_id);
+  EXPECT_EQ(actual.sweep_below, expected.sweep_below);
   ASSERT_EQ(actual.schema == nullptr, expected.schema == nullptr);
   if (actual.schema != nullptr) {
     EXPECT_EQ(actual.schema->name(), expected.schema->name());
