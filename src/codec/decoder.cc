@@ -30,7 +30,7 @@ Error UnknownFormat(uint64_t format) {
                       format, kChangeFormat)};
 }
 
-// The wire type that proto3 gives each field of Change; anything above kFence is unknown.
+// The wire type that proto3 gives each field of Change; anything above kSweepBelow is unknown.
 constexpr uint32_t TypeOf(uint32_t field) {
   switch (field) {
     case fields::kFormat:

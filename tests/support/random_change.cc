@@ -169,7 +169,7 @@ const Change& RandomChange::Append(ChangeBatch& batch) {
       change.log_id = Text(batch);
       break;
     case Operation::kSweep: {
-      change.sweep_below = static_cast<int64_t>(random_() >> (1 + Below(63)));
+      change.sweep_below = 1 + static_cast<int64_t>(random_() >> (2 + Below(62)));
       const size_t size = Below(4);
       auto* fence = reinterpret_cast<PartitionOffset*>(
           batch.arena().Allocate(size * sizeof(PartitionOffset), alignof(PartitionOffset)));
