@@ -74,6 +74,7 @@ class Checkpoint {
   // --- pending side ---
   uint32_t epoch() const { return pending_.epoch; }
   int64_t NextVersion() { return ++pending_.last_version; }
+  int64_t last_version() const { return pending_.last_version; }
   bool has_frontier() const { return pending_.frontier.has_value(); }
   std::string_view frontier() const {
     return pending_.frontier ? std::string_view(pending_.frontier->text) : std::string_view();

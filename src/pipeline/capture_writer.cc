@@ -61,7 +61,8 @@ void CaptureWriter::EndTurn() {
   {
     MutexLock lock(turn_mutex_);
     source_turn_ = false;
-    if (frontier_record_pending_ && !wake_asked_) wake = wake_asked_ = true;
+    const bool due = frontier_record_pending_ || SnapshotsWantTurn();
+    if (due && !wake_asked_) wake = wake_asked_ = true;
   }
   if (wake) hooks_.wake();
 }
@@ -69,17 +70,20 @@ void CaptureWriter::EndTurn() {
 std::optional<Clock::TimePoint> CaptureWriter::Tick() {
   MutexLock lock(turn_mutex_);
   wake_asked_ = false;
-  if (source_turn_ || !frontier_record_pending_ || failed_.load(std::memory_order_acquire)) {
-    return std::nullopt;
+  if (source_turn_ || failed_.load(std::memory_order_acquire)) return std::nullopt;
+  std::optional<Clock::TimePoint> next;
+  // What fails here is sticky: the source's next call says so.
+  if (!TakeNotesIfWanted()) return std::nullopt;
+  if (frontier_record_pending_) {
+    if (FrontierRecordIsDue(clock_.Now())) {
+      AppendFrontierRecord();
+    } else {
+      wake_asked_ = true;  // we come by ourselves
+      next = last_frontier_record_ + options_.frontier_interval;
+    }
   }
-  const Clock::TimePoint now = clock_.Now();
-  if (!FrontierRecordIsDue(now)) {
-    wake_asked_ = true;  // we come by ourselves
-    return last_frontier_record_ + options_.frontier_interval;
-  }
-  AppendFrontierRecord();
-  if (Cut(false)) gate_.Flush();  // else the topic failed: the source's next call says so
-  return std::nullopt;
+  if ((!batch_empty() || notes_in_batch_) && Cut(false)) gate_.Flush();
+  return next;
 }
 
 Status CaptureWriter::Check() {
@@ -93,9 +97,15 @@ Status CaptureWriter::Fail(Error error) {
   return error;
 }
 
+Status CaptureWriter::Sticky(Status status) {
+  if (!status) error_ = status.error();
+  return status;
+}
+
 void CaptureWriter::Heard() {
   if (std::exchange(heard_, true)) return;
   reporter_.Enter(SourceState::kStreaming);
+  if (hooks_.snapshots != nullptr) hooks_.snapshots->Streaming();
 }
 
 bool CaptureWriter::WaitForRoom(std::chrono::milliseconds timeout) {
@@ -122,6 +132,7 @@ Status CaptureWriter::Establish(const SourceIdentity& identity,
     AppendFrontierRecord();
   }
   checkpoint_dirty_ = true;
+  TW_TRY(TakeNotesIfWanted());
   TW_TRY(Cut(false));
   gate_.Flush();
   if (!WaitAnswered(stop_)) {
@@ -148,6 +159,11 @@ Status CaptureWriter::AdvanceIdle(std::string_view frontier) {
 Status CaptureWriter::AdvanceIdleInTurn(std::string_view frontier) {
   TW_TRY(Check());
   if (open_) return Fail(ContractBroken("AdvanceIdle() inside a transaction"));
+  TW_TRY(TakeNotesIfWanted());
+  if (notes_in_batch_) {
+    TW_TRY(Cut(false));
+    gate_.Flush();
+  }
   // A transaction of which we hold a part is still to come: the frontier must not pass it.
   if (resumed_) return {};
   reporter_.CaughtUp();
@@ -214,14 +230,14 @@ Status CaptureWriter::Append(const Change& change) {
     last_ordinal_ = change.ordinal;
   }
   if (!skipping_ && change.schema != nullptr && !checkpoint_.KnowsSchema(*change.schema)) {
-    TW_TRY(AppendSchemaRecord(*change.schema));
+    TW_TRY(Sticky(AppendSchemaRecord(*change.schema)));
   }
   record_.position = position_;
   record_.transaction_id = transaction_id_;
   record_.source_time_micros = commit_time_micros_;
   record_.ordinal = change.ordinal;
   record_.part = change.part;
-  return AppendRecord(change);
+  return Sticky(AppendRecord(change));
 }
 
 Status CaptureWriter::Commit(std::string_view frontier) {
@@ -238,6 +254,7 @@ Status CaptureWriter::Commit(std::string_view frontier) {
   taken_.last_commit_micros = commit_time_micros_;
   if (taken_.oldest_commit_micros == 0) taken_.oldest_commit_micros = commit_time_micros_;
   for (size_t i = 0; i < counts_.size(); ++i) taken_.events[i] += std::exchange(counts_[i], 0);
+  TW_TRY(TakeNotesIfWanted());
   // A transaction without records only moves the frontier: it is stored with what comes next.
   if (!published) return {};
   frontier_record_pending_ = true;
@@ -259,14 +276,14 @@ Status CaptureWriter::AppendAlone(const Change& change, std::string_view frontie
   open_ = true;  // until it is whole: Finish() drops what is not
   position_.clear();
   if (change.schema != nullptr && !checkpoint_.KnowsSchema(*change.schema)) {
-    TW_TRY(AppendSchemaRecord(*change.schema));
+    TW_TRY(Sticky(AppendSchemaRecord(*change.schema)));
   }
   record_.position = {};
   record_.transaction_id = change.transaction_id;
   record_.source_time_micros = change.source_time_micros;
   record_.ordinal = 0;
   record_.part = 0;
-  TW_TRY(AppendRecord(change));
+  TW_TRY(Sticky(AppendRecord(change)));
   open_ = false;
   for (size_t i = 0; i < counts_.size(); ++i) taken_.events[i] += std::exchange(counts_[i], 0);
   checkpoint_.SetFrontier(frontier, change.source_time_micros);
@@ -279,15 +296,143 @@ Status CaptureWriter::AppendAlone(const Change& change, std::string_view frontie
 
 // --- snapshots ---
 
+void CaptureWriter::ExpectNotes() {
+  if (std::exchange(notes_in_batch_, true)) return;
+  checkpoint_dirty_ = true;
+  MutexLock lock(answer_mutex_);
+  ++undurable_notes_;
+}
+
+Status CaptureWriter::PutNotes(SnapshotNotes notes) {
+  for (const SnapshotMarker& marker : notes.markers) TW_TRY(Sticky(AppendMarker(marker)));
+  for (auto& [key, value] : notes.state) batch_.state[key] = std::move(value);
+  return {};
+}
+
+Status CaptureWriter::TakeNotesIfWanted() {
+  if (!SnapshotsWantTurn()) return {};
+  Touch();
+  ExpectNotes();
+  return PutNotes(hooks_.snapshots->TakeNotes(checkpoint_.last_version() + 1));
+}
+
 Status CaptureWriter::OnWatermark(const Watermark& mark) {
-  static_cast<void>(mark);
+  Heard();
+  TakeTurn();
+  TW_TRY(Check());
+  if (open_) return Fail(ContractBroken("OnWatermark() inside a transaction"));
+  if (hooks_.snapshots == nullptr) return {};
+  switch (mark.kind) {
+    case Watermark::Kind::kLow: {
+      std::erase_if(windows_, [this](const auto& window) {
+        return !hooks_.snapshots->OpenWindow(window->chunk_id());
+      });
+      if (auto table = hooks_.snapshots->OpenWindow(mark.chunk_id)) {
+        windows_.push_back(
+            std::make_unique<ChunkWindow>(std::string(mark.chunk_id), *std::move(table)));
+      }
+      return {};
+    }
+    case Watermark::Kind::kHigh:
+      return OnHighWatermark(mark);
+  }
+  return {};
+}
+
+Status CaptureWriter::OnHighWatermark(const Watermark& mark) {
+  std::unique_ptr<ChunkWindow> window;
+  std::erase_if(windows_, [&](auto& open) {
+    if (open->chunk_id() != mark.chunk_id) return false;
+    window = std::move(open);
+    return true;
+  });
+  if (window == nullptr) {
+    hooks_.snapshots->Discard(mark.chunk_id, "its low watermark was not met");
+    return {};
+  }
+  if (!mark.sound) {
+    hooks_.snapshots->Discard(mark.chunk_id,
+                              "a transaction that the stream had shown was not visible to it yet");
+    return {};
+  }
+  const std::optional<ReadyChunk> ready = hooks_.snapshots->TakeChunk(mark.chunk_id);
+  if (!ready) return {};
+  if (const std::string why = window->WhyNot(*ready->chunk.schema); !why.empty()) {
+    hooks_.snapshots->Discard(mark.chunk_id, why);
+    return {};
+  }
+  return PublishChunk(mark.chunk_id, *ready, {}, window.get());
+}
+
+Status CaptureWriter::PublishChunk(std::string_view chunk_id, const ReadyChunk& ready,
+                                   std::span<const SnapshotMarker> before, ChunkWindow* window) {
+  TW_TRY(Cut(false));
+  // Of the chunk alone from here on: what fails is taken back, and is the unit's failure.
+  checkpoint_.Mark();
+  uint64_t rows = 0;
+  if (const Status appended = AppendChunk(ready, before, window, rows); !appended) {
+    batch_.Truncate(0, 0);
+    checkpoint_.Rollback();
+    logger_.Warn("snapshot rows refused",
+                 {{"table", ready.chunk.schema->table()}, {"code", appended.error().code}});
+    hooks_.snapshots->Refuse(chunk_id, appended.error());
+    return {};
+  }
+  ExpectNotes();
+  TW_TRY(PutNotes(hooks_.snapshots->Publish(chunk_id, rows)));
+  taken_.events[static_cast<size_t>(Operation::kRead)] += rows;
+  if (rows > 0) frontier_record_pending_ = true;  // who has met it has these rows, too
+  return Cut(false);
+}
+
+Status CaptureWriter::AppendChunk(const ReadyChunk& ready, std::span<const SnapshotMarker> before,
+                                  ChunkWindow* window, uint64_t& rows) {
+  for (const SnapshotMarker& marker : before) TW_TRY(AppendMarker(marker));
+  position_.clear();
+  transaction_id_.clear();
+  commit_time_micros_ = ready.chunk.read_at_micros;
+  const std::span<const Change> read = ready.chunk.rows.changes();
+  size_t last = read.size();  // the row that bears the unit's last mark
+  if (ready.last_of_unit) {
+    while (last > 0 && window != nullptr && IsDropped(read[last - 1], *window)) --last;
+    if (last > 0) --last;
+  }
+  for (size_t i = 0; i < read.size(); ++i) {
+    const SnapshotMark mark =
+        ready.last_of_unit && i == last ? SnapshotMark::kLastOfTable : SnapshotMark::kSnapshot;
+    TW_ASSIGN_OR_RETURN(const bool published,
+                        AppendSnapshotRow(read[i], mark, ready.addressee, window));
+    if (published) ++rows;
+  }
   return {};
 }
 
 Result<bool> CaptureWriter::ServeCopy(std::string_view chunk_id,
                                       std::chrono::milliseconds timeout) {
-  static_cast<void>(chunk_id), static_cast<void>(timeout);
-  return true;
+  Heard();
+  TakeTurn();
+  TW_TRY(Check());
+  if (open_) return Fail(ContractBroken("ServeCopy() inside a transaction")).error();
+  if (hooks_.snapshots == nullptr) return true;
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  for (;;) {
+    TW_TRY(TakeNotesIfWanted());
+    const auto left = std::max(
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()),
+        std::chrono::milliseconds(0));
+    if (!WaitForRoom(left)) return false;
+    TW_TRY(Check());
+    const SnapshotPort::CopyStep step = hooks_.snapshots->NextOfCopy(chunk_id, left);
+    if (step.chunk) {
+      TW_TRY(PublishChunk(chunk_id, *step.chunk, step.before, nullptr));
+    } else {
+      if (!step.before.empty()) TW_TRY(PutNotes({step.before, {}}));
+      TW_TRY(Cut(false));
+      gate_.Flush();
+    }
+    if (step.ended) return true;
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+  }
 }
 
 Status CaptureWriter::Flush() {
@@ -302,7 +447,8 @@ Status CaptureWriter::Flush() {
     if (begin_.records > 0) cut_wanted_ = true;
     return {};
   }
-  if (!batch_empty()) {
+  TW_TRY(TakeNotesIfWanted());
+  if (!batch_empty() || notes_in_batch_) {
     if (frontier_record_pending_ && FrontierRecordIsDue(clock_.Now())) AppendFrontierRecord();
     TW_TRY(Cut(false));
     gate_.Flush();
@@ -387,6 +533,10 @@ Status CaptureWriter::AppendRecord(const Change& change) {
   const size_t key_size = batch_bytes() - start;
   hash_ = XXH3_64bits_withSeed(batch_.buffer().data() + start, key_size,
                                hash_ + static_cast<uint64_t>(change.operation));
+  if (!windows_.empty()) {
+    const std::string_view key(batch_.buffer().data() + start, key_size);
+    for (const auto& window : windows_) window->Note(change, key);
+  }
   if (skipping_) {
     batch_.buffer().resize(start);
     return {};
@@ -398,17 +548,11 @@ Status CaptureWriter::AppendRecord(const Change& change) {
 }
 
 Status CaptureWriter::AppendSchemaRecord(const TableSchema& schema) {
-  record_.operation = Operation::kSchema;
-  record_.snapshot = SnapshotMark::kStreaming;
+  ClearRecord(Operation::kSchema);
   record_.table = schema.table();
   record_.schema = &schema;
   record_.transaction_id = transaction_id_;
   record_.source_time_micros = commit_time_micros_;
-  record_.addressee = record_.traceparent = {};
-  record_.before = record_.after = {};
-  record_.message_prefix = record_.message_content = {};
-  record_.ordinal = 0;
-  record_.part = 0;
   record_.version = checkpoint_.NextVersion();
   SetVersionPosition();
   Touch();
@@ -419,17 +563,85 @@ Status CaptureWriter::AppendSchemaRecord(const TableSchema& schema) {
   return {};
 }
 
-void CaptureWriter::AppendFrontierRecord() {
-  record_.operation = Operation::kFrontier;
+bool CaptureWriter::IsDropped(const Change& read, ChunkWindow& window) {
+  const size_t start = batch_bytes();
+  encoder_.EncodeKey(source_, *read.schema, read.after, batch_.buffer());
+  const std::string_view key(batch_.buffer().data() + start, batch_bytes() - start);
+  const bool dropped = !window.Resolve(key, read.after).has_value();
+  batch_.buffer().resize(start);
+  return dropped;
+}
+
+Result<bool> CaptureWriter::AppendSnapshotRow(const Change& read, SnapshotMark mark,
+                                              std::string_view addressee, ChunkWindow* window) {
+  const TableSchema& schema = *read.schema;
+  if (!checkpoint_.KnowsSchema(schema)) TW_TRY(AppendSchemaRecord(schema));
+  ClearRecord(Operation::kRead);
+  record_.snapshot = mark;
+  record_.table = schema.table();
+  record_.schema = &schema;
+  record_.addressee = addressee;
+  record_.source_time_micros = commit_time_micros_;
+  record_.after = read.after;
+  for (const uint32_t column : schema.key_columns()) {
+    if (!read.after[column].has_value()) return NoKey(column).error();
+  }
+  Touch();
+  const size_t start = batch_bytes();
+  encoder_.EncodeKey(record_, batch_.buffer());
+  const size_t key_size = batch_bytes() - start;
+  if (window != nullptr) {
+    const std::string_view key(batch_.buffer().data() + start, key_size);
+    const std::optional<Row> row = window->Resolve(key, read.after);
+    if (!row) {
+      batch_.buffer().resize(start);
+      return false;
+    }
+    record_.after = *row;
+  }
+  record_.version = checkpoint_.NextVersion();
+  SetVersionPosition();
+  TW_TRY(Encode(start, key_size));
+  return true;
+}
+
+Status CaptureWriter::AppendMarker(const SnapshotMarker& marker) {
+  position_.clear();
+  transaction_id_.clear();
+  commit_time_micros_ = 0;
+  if (!checkpoint_.KnowsSchema(*marker.schema)) TW_TRY(AppendSchemaRecord(*marker.schema));
+  ClearRecord(Operation::kSweep);
+  record_.snapshot = SnapshotMark::kSnapshot;
+  record_.table = marker.schema->table();
+  record_.schema = marker.schema.get();
+  record_.addressee = marker.addressee;
+  record_.version = checkpoint_.NextVersion();
+  SetVersionPosition();
+  record_.sweep_below = marker.sweep_below == 0 ? record_.version : marker.sweep_below;
+  Touch();
+  const size_t start = batch_bytes();
+  encoder_.EncodeKey(record_, batch_.buffer());
+  const Status encoded = Encode(start, batch_bytes() - start);
+  record_.sweep_below = 0;
+  return encoded;
+}
+
+void CaptureWriter::ClearRecord(Operation operation) {
+  record_.operation = operation;
   record_.snapshot = SnapshotMark::kStreaming;
   record_.table = {};
   record_.schema = nullptr;
   record_.transaction_id = record_.addressee = record_.traceparent = {};
-  record_.source_time_micros = checkpoint_.frontier_time_micros();
+  record_.source_time_micros = 0;
   record_.before = record_.after = {};
   record_.message_prefix = record_.message_content = {};
   record_.ordinal = 0;
   record_.part = 0;
+}
+
+void CaptureWriter::AppendFrontierRecord() {
+  ClearRecord(Operation::kFrontier);
+  record_.source_time_micros = checkpoint_.frontier_time_micros();
   record_.version = checkpoint_.NextVersion();
   SetVersionPosition();
   record_.frontier = checkpoint_.frontier();
@@ -476,7 +688,7 @@ Result<size_t> CaptureWriter::Shrink(size_t start, size_t key_size, size_t bytes
   while (bytes > max_record_bytes_) {
     std::vector<std::string> names;
     if (options_.omit_oversize_columns) names = omitter_.Omit(record_, bytes - max_record_bytes_);
-    if (names.empty()) return Fail(TooLarge(bytes).error()).error();
+    if (names.empty()) return TooLarge(bytes).error();
     reporter_.ColumnsOmitted(record_.table, names.size());
     if (told_of_omitting_.emplace(record_.table).second) {
       logger_.Warn("columns left out of a change that is too large for the topic",
@@ -492,9 +704,9 @@ Result<size_t> CaptureWriter::Shrink(size_t start, size_t key_size, size_t bytes
   return bytes;
 }
 
-Status CaptureWriter::NoKey(uint32_t column) {
-  return Fail(ContractBroken(fmt::format("a change of table {} lacks a value for key column {}",
-                                         record_.table, record_.schema->columns()[column].name)));
+Status CaptureWriter::NoKey(uint32_t column) const {
+  return ContractBroken(fmt::format("a change of table {} lacks a value for key column {}",
+                                    record_.table, record_.schema->columns()[column].name));
 }
 
 Status CaptureWriter::TooLarge(size_t bytes) const {
@@ -504,12 +716,15 @@ Status CaptureWriter::TooLarge(size_t bytes) const {
       keys += (keys.empty() ? "" : ", ") + record_.schema->columns()[column].name;
     }
   }
+  const std::string what = record_.operation == Operation::kRead
+                               ? "a row that is copied from"
+                               : fmt::format("a change in transaction {} of", position_);
   return Error{Disposition::kNeedsOperator, "record_too_large",
-               fmt::format("a change of table {} (key: {}) in transaction {} makes a record of {} "
-                           "bytes, the topic takes {}; raise the topic's limit, set `oversize: "
-                           "omit_columns`, or take the table out of `tables:`",
-                           record_.table.empty() ? "(none)" : record_.table,
-                           keys.empty() ? "none" : keys, position_, bytes, max_record_bytes_)};
+               fmt::format("{} table {} (key: {}) makes a record of {} bytes, the topic takes {}; "
+                           "raise the topic's limit, set `oversize: omit_columns`, or take the "
+                           "table out of `tables:`",
+                           what, record_.table.empty() ? "(none)" : record_.table,
+                           keys.empty() ? "none" : keys, bytes, max_record_bytes_)};
 }
 
 // --- batches ---
@@ -526,24 +741,27 @@ Status CaptureWriter::Cut(bool part) {
   checkpoint_dirty_ = false;
   cut_wanted_ = false;
   begin_ = {};
+  const bool notes = std::exchange(notes_in_batch_, false);
   {
     MutexLock lock(answer_mutex_);
     ++in_flight_;
   }
   TW_CRASH_POINT("before_append");
-  const Status submitted = gate_.Submit(
-      generation_, std::move(batch_),
-      [this, part](Result<AppendReceipt> answer) { Answered(std::move(answer), part); });
+  const Status submitted = gate_.Submit(generation_, std::move(batch_),
+                                        [this, part, notes](Result<AppendReceipt> answer) {
+                                          Answered(std::move(answer), part, notes);
+                                        });
   TW_CRASH_POINT("appended_not_durable");
   batch_ = AppendBatch(pool_);
   if (!submitted) {
     error_ = submitted.error();
-    Answered(submitted.error(), part);
+    Answered(submitted.error(), part, notes);
   }
   return submitted;
 }
 
-void CaptureWriter::Answered(Result<AppendReceipt> answer, bool part) {
+void CaptureWriter::Answered(Result<AppendReceipt> answer, bool part, bool notes) {
+  const bool durable = answer.has_value();
   if (answer) {
     if (part) {
       TW_CRASH_POINT("part_published");
@@ -567,6 +785,8 @@ void CaptureWriter::Answered(Result<AppendReceipt> answer, bool part) {
     if (first) hooks_.topic_failed();
   }
   MutexLock lock(answer_mutex_);
+  // Told under the lock: notes that are asked for meanwhile wait in ExpectNotes().
+  if (durable && notes && --undurable_notes_ == 0) hooks_.snapshots->Durable();
   --in_flight_;
   answered_.NotifyAll();
 }

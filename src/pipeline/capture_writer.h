@@ -4,19 +4,23 @@
 // Threads: the ChangeWriter calls and Finish() from the source's thread; Tick() from the time
 // keeper; answers come on the topic's thread. Source and time keeper take turns: between Begin()
 // (or any other call) and the next Flush() the writer is the source's, after it Tick() may publish
-// the frontier record that is still due. Ownership: checkpoint, gate, reporter, options and clock
-// outlive the writer; the writer outlives everything in flight (WaitAnswered(), or the gate's end).
+// the frontier record that is still due, and store what the snapshots noted. Ownership: checkpoint,
+// gate, reporter, snapshots, options and clock outlive the writer; the writer outlives everything
+// in flight (WaitAnswered(), or the gate's end).
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "checkpoint/checkpoint.h"
 #include "codec/codec.h"
@@ -24,6 +28,7 @@
 #include "pipeline/column_omitter.h"
 #include "pipeline/source_reporter.h"
 #include "pipeline/topic_gate.h"
+#include "snapshot/chunk_window.h"
 #include "snapshot/snapshot_port.h"
 #include "tailwater/log.h"
 #include "tailwater/source.h"
@@ -66,7 +71,8 @@ class CaptureWriter final : public ChangeWriter {
   // The frontier moved, or a part became durable, since the run began.
   bool made_progress() const { return progress_.load(std::memory_order_relaxed); }
 
-  // Publishes a frontier record that is due; when to come again, if one will be due later.
+  // Publishes a frontier record that is due, and what the snapshots want stored; when to come
+  // again, if a frontier record will be due later.
   std::optional<Clock::TimePoint> Tick() TW_EXCLUDES(turn_mutex_);
 
  private:
@@ -77,27 +83,49 @@ class CaptureWriter final : public ChangeWriter {
 
   Status Check();
   Status Fail(Error error);
-  void Heard();  // from the server: it streams
+  Status Sticky(Status status);  // as Fail(), if it is one
+  void Heard();                  // from the server: it streams
   void TakeTurn() TW_EXCLUDES(turn_mutex_);
   void EndTurn() TW_EXCLUDES(turn_mutex_);
 
   Status AdvanceIdleInTurn(std::string_view frontier);
+  // Errors of these are not sticky: what is appended may be taken back.
   Status AppendRecord(const Change& change);
   Status AppendSchemaRecord(const TableSchema& schema);
+  // False: dropped by the window.
+  Result<bool> AppendSnapshotRow(const Change& read, SnapshotMark mark, std::string_view addressee,
+                                 ChunkWindow* window);
+  bool IsDropped(const Change& read, ChunkWindow& window);
+  Status AppendMarker(const SnapshotMarker& marker);
   void AppendFrontierRecord();
+  void ClearRecord(Operation operation);  // but for what a run's records have in common
   // Encodes record_ into the batch; `key_size` bytes of key lie there already, from `start`.
   Status Encode(size_t start, size_t key_size);
   void SetVersionPosition();
   Status TooLarge(size_t bytes) const;
   // Leaves columns out until the record fits; how many bytes it has then.
   Result<size_t> Shrink(size_t start, size_t key_size, size_t bytes);
-  Status NoKey(uint32_t column);
+  Status NoKey(uint32_t column) const;
+
+  bool SnapshotsWantTurn() const {
+    return hooks_.snapshots != nullptr && hooks_.snapshots->wants_turn();
+  }
+  // Notes of the snapshots go into the batch: counted before they are asked for, see Answered().
+  void ExpectNotes() TW_EXCLUDES(answer_mutex_);
+  Status PutNotes(SnapshotNotes notes);
+  Status TakeNotesIfWanted();
+  Status OnHighWatermark(const Watermark& mark);
+  // A batch of its own, with `before` in front. `window` null: of a copy, which needs none.
+  Status PublishChunk(std::string_view chunk_id, const ReadyChunk& ready,
+                      std::span<const SnapshotMarker> before, ChunkWindow* window);
+  Status AppendChunk(const ReadyChunk& ready, std::span<const SnapshotMarker> before,
+                     ChunkWindow* window, uint64_t& rows);
 
   Status FinishSkip();
   bool PartIsDue();
   Status CutPart();
   Status Cut(bool part);
-  void Answered(Result<AppendReceipt> answer, bool part) TW_EXCLUDES(answer_mutex_);
+  void Answered(Result<AppendReceipt> answer, bool part, bool notes) TW_EXCLUDES(answer_mutex_);
   bool FrontierRecordIsDue(Clock::TimePoint now) const {
     return now - last_frontier_record_ >= options_.frontier_interval;
   }
@@ -135,7 +163,9 @@ class CaptureWriter final : public ChangeWriter {
   bool frontier_record_pending_ =
       false;                       // the topic lacks a frontier record for what was published
   bool checkpoint_dirty_ = false;  // the frontier moved without a record
+  bool notes_in_batch_ = false;    // of the snapshots: to be stored soon
   SourceReporter::Taken taken_;    // of the batch so far
+  std::vector<std::unique_ptr<ChunkWindow>> windows_;  // open ones, seldom more than workers
 
   // The open transaction.
   bool open_ = false;
@@ -162,6 +192,7 @@ class CaptureWriter final : public ChangeWriter {
   mutable Mutex answer_mutex_;
   CondVar answered_;
   size_t in_flight_ TW_GUARDED_BY(answer_mutex_) = 0;
+  size_t undurable_notes_ TW_GUARDED_BY(answer_mutex_) = 0;  // batches with notes, this one too
   std::optional<Error> topic_error_ TW_GUARDED_BY(answer_mutex_);
   std::atomic<bool> failed_ = false;
   std::atomic<bool> progress_ = false;

@@ -1,6 +1,7 @@
 // Where the stream's thread and a source's snapshots meet. CaptureWriter calls it while it has the
-// turn (see capture_writer.h), so never from two threads at once; SnapshotRun implements it, under
-// a mutex of its own, for its workers and the API come from other threads.
+// turn (see capture_writer.h), so never from two threads at once, but for Durable(), which comes
+// from the topic's thread; SnapshotRun implements it, under a mutex of its own, for its workers and
+// the API come from other threads.
 #pragma once
 
 #include <atomic>
@@ -55,12 +56,18 @@ class SnapshotPort {
   virtual SnapshotNotes TakeNotes(int64_t next_version) = 0;
 
   // The chunk's low watermark was met: the table whose changes its window has to look out for.
-  // Nothing: nobody waits for this chunk any more.
+  // Nothing: nobody waits for this chunk any more. Asked again at later marks, so that the window
+  // of a chunk that was given up does not stay open.
   virtual std::optional<std::string> OpenWindow(std::string_view chunk_id) = 0;
   // Its high one: the rows. Nothing: nobody waits for it any more.
   virtual std::optional<ReadyChunk> TakeChunk(std::string_view chunk_id) = 0;
-  // The window found that the chunk cannot be published; it will be read again. `why` for people.
+  // At the high mark, before or after TakeChunk(): the chunk cannot be published; it will be read
+  // again. `why` for people. Nothing happens if nobody waits for it.
   virtual void Discard(std::string_view chunk_id, std::string_view why) = 0;
+  // After TakeChunk(): the topic cannot take one of its rows, and reading it again would not help.
+  virtual void Refuse(std::string_view chunk_id, const Error& error) {
+    Discard(chunk_id, error.message);
+  }
   // `rows` of its rows go into the batch that carries these notes.
   virtual SnapshotNotes Publish(std::string_view chunk_id, uint64_t rows) = 0;
 
@@ -74,7 +81,7 @@ class SnapshotPort {
   };
   virtual CopyStep NextOfCopy(std::string_view chunk_id, std::chrono::milliseconds timeout) = 0;
 
-  // Everything that was put into batches so far is durable.
+  // Everything that TakeNotes() and Publish() answered so far is durable. Must not block.
   virtual void Durable() = 0;
 
  protected:

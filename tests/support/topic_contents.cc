@@ -50,6 +50,9 @@ std::vector<TopicRecord> Contents(const StubMemoryTopic& topic, int32_t partitio
       record.source_time_micros = change.source_time_micros;
       record.before = Readable(change.before);
       record.after = Readable(change.after);
+      record.snapshot = change.snapshot;
+      record.addressee = change.addressee;
+      record.sweep_below = change.sweep_below;
       record.fence.assign(change.fence.begin(), change.fence.end());
     }
   }

@@ -24,6 +24,9 @@ struct TopicRecord {
   int64_t version = 0;
   int64_t source_time_micros = 0;
   std::string before, after;  // readable values, joined by a comma
+  SnapshotMark snapshot{};
+  std::string addressee;
+  int64_t sweep_below = 0;
   std::vector<PartitionOffset> fence;
 };
 

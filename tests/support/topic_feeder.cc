@@ -64,6 +64,9 @@ int64_t TopicFeeder::Control(Change change) {
   Complete(change);
   const std::string position = "v" + std::to_string(change.version);
   change.position = position;
+  if (change.operation == Operation::kSweep && change.sweep_below == 0) {
+    change.sweep_below = change.version;
+  }
   const bool marker =
       change.operation == Operation::kTruncate || change.operation == Operation::kSweep;
   AppendBatch batch;
