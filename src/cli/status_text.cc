@@ -165,6 +165,7 @@ class StatusPrinter {
     Head("sink", sink, facts);
     Accounting(sink);
     Trouble(sink);
+    StoppedTables(sink);
     DeadLetters(sink);
   }
 
@@ -192,6 +193,16 @@ class StatusPrinter {
     std::string text = HumanCount(Whole(*read)) + " read = ";
     for (size_t i = 0; i < parts.size(); ++i) text += (i == 0 ? "" : " + ") + parts[i];
     Note(palette_.dim, text);
+  }
+
+  // "table shop public.orders stopped, 40 changes wait: schema_incompatible: …"
+  void StoppedTables(const ordered_json& sink) {
+    for (const ordered_json& table : At(sink, "stopped_tables")) {
+      Note(palette_.red, fmt::format("table {} {} stopped, {} wait: {}: {}", Text(table, "source"),
+                                     Text(table, "table"),
+                                     Counted(Whole(Number(table, "parked").value_or(0)), "change"),
+                                     Text(table, "code"), Text(table, "reason")));
+    }
   }
 
   // "2 dead letters, 40 parked, the oldest 3 h old: http_410 2, key_blocked 40"

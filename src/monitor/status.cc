@@ -138,6 +138,16 @@ Json SinkJson(const PipelineStatus::Sink& sink) {
   json["parked_stored"] = status.parked_stored;
   json["dead_letters"] = {{"total", total}, {"by_code", std::move(dead)}};
   AddTime(json["dead_letters"], "oldest_at", status.oldest_stored_micros);
+  json["stopped_tables"] = Json::array();
+  for (const StoppedTable& table : status.stopped_tables) {
+    Json entry = {{"source", table.source},
+                  {"table", table.table},
+                  {"code", table.code},
+                  {"reason", table.reason},
+                  {"parked", table.parked}};
+    AddTime(entry, "since", table.since_micros);
+    json["stopped_tables"].push_back(std::move(entry));
+  }
   Json frontiers = Json::object();
   for (const auto& [source, frontier] : status.frontiers) {
     frontiers[source]["position"] = frontier.position;
@@ -235,6 +245,11 @@ std::vector<ReadyCheck> CheckReadiness(const PipelineStatus& status) {
                       Works(sink.status.state) && !hangs,
                       std::string(SinkStateName(sink.status.state)),
                       hangs ? "sink_call_hangs" : sink.status.code});
+    for (const StoppedTable& table : sink.status.stopped_tables) {
+      checks.push_back({fmt::format("{}/sinks/{}/{}/{}", status.name, sink.status.sink,
+                                    table.source, table.table),
+                        false, "table_stopped", table.code});
+    }
   }
   return checks;
 }

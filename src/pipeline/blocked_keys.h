@@ -62,6 +62,15 @@ class BlockedKeys {
   BlockedKey* TakeDue(Clock::TimePoint now);
   std::optional<Clock::TimePoint> next_due() const;
   void SetDirty(BlockedKey& key);
+  // Those that `which` is true for. Looks at all of them.
+  template <class F>
+  std::vector<BlockedKey*> Where(F which) {
+    std::vector<BlockedKey*> found;
+    for (auto& [name, key] : keys_) {
+      if (which(key)) found.push_back(&key);
+    }
+    return found;
+  }
 
  private:
   std::unordered_map<std::string, BlockedKey, TransparentHash, std::equal_to<>> keys_;

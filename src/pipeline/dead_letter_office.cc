@@ -28,7 +28,8 @@ DeadLetterOffice::DeadLetterOffice(const DeliveryRules& rules, const SinkRunnerO
       backoff_(options.parked_backoff),
       clock_(clock),
       random_(std::move(random)),
-      reporter_(reporter) {}
+      reporter_(reporter),
+      stopped_(clock, random_) {}
 
 bool DeadLetterOffice::has_entries() const {
   return !update_.add.empty() || !update_.remove.empty() || !update_.clear_base_missing.empty() ||
@@ -44,6 +45,7 @@ void DeadLetterOffice::Committed() {
   pending_bytes_ = 0;
   wants_commit_ = false;
   blocked_.Committed();
+  stopped_.Committed();
 }
 
 void DeadLetterOffice::Discard() {
@@ -52,6 +54,7 @@ void DeadLetterOffice::Discard() {
   pending_bytes_ = 0;
   wants_commit_ = false;
   blocked_.Clear();
+  stopped_.Discarded();
   released_.clear();
   stale_ = counts_changed_ = true;
 }
@@ -92,6 +95,7 @@ Status DeadLetterOffice::Recount(Subscription& subscription, bool now) {
     }
   }
   reporter_.DeadLetters(counts);
+  RecountStoppedTables();
   return {};
 }
 
@@ -163,6 +167,11 @@ void DeadLetterOffice::Park(const Delivery& delivery, std::string_view code, std
   BlockedKey* key = blocked_.Find(delivery.key);
   // Read again after a crash: it lies there, with its history.
   if (key != nullptr && key->head == place) return;
+  if (StoppedTables::Table* const table = stopped_.FindByKey(delivery.key)) {
+    if (!table->has_probe()) table->status.parked = 0;
+    table->parking = true;
+    ++table->status.parked;
+  }
   const bool first = key == nullptr;
   key = &blocked_.Add(delivery.key, place, false);
   if (!key->dead && !key->busy && !key->due) {
@@ -201,6 +210,12 @@ Result<BlockedKey*> DeadLetterOffice::TakeDue(Subscription& subscription) {
   std::vector<BlockedKey*> wait;
   BlockedKey* found = nullptr;
   while (BlockedKey* key = blocked_.TakeDue(clock_.Now())) {
+    const bool loadable = !key->loaded.empty() || !key->dirty;
+    if (StoppedTables::Table* const table = loadable ? stopped_.FindByKey(key->key) : nullptr;
+        table != nullptr && stopped_.MustWait(*table)) {
+      blocked_.SetDue(*key, table->next_probe);
+      continue;
+    }
     if (!key->loaded.empty()) {
       found = key;
       break;
@@ -261,6 +276,12 @@ void DeadLetterOffice::Judge(BlockedKey& key, RecordPlace place, const Verdict& 
     return;
   }
   DeadLetter& head = key.loaded.front();
+  if (verdict.table_stopped) {
+    StopTable(head.source, head.table, verdict);
+    stopped_.Find(head.source, head.table)->stored = true;
+  } else if (verdict.final()) {
+    TableIsLive(head.source, head.table);
+  }
   switch (verdict.kind) {
     case Verdict::Kind::kApplied:
     case Verdict::Kind::kSuperseded:
@@ -321,8 +342,61 @@ void DeadLetterOffice::Hurry(const std::vector<std::string>& keys) {
     if (key == nullptr || key->dead || key->busy) continue;
     key->backoff.reset();
     blocked_.SetDue(*key, clock_.Now());
+    if (StoppedTables::Table* const table = stopped_.FindByKey(name)) stopped_.Hurry(*table);
   }
 }
+
+void DeadLetterOffice::StopTable(std::string_view source, std::string_view table,
+                                 const Verdict& verdict) {
+  if (stopped_.Stop(source, table, verdict)) {
+    reporter_.logger().Error(
+        "table stopped, its changes are parked",
+        {{"source", source}, {"table", table}, {"code", verdict.code}, {"reason", verdict.reason}});
+    counts_changed_ = true;
+  }
+  PublishStoppedTables();
+}
+
+void DeadLetterOffice::TableIsLive(std::string_view source, std::string_view table) {
+  StoppedTables::Table* const stopped = stopped_.Find(source, table);
+  if (stopped == nullptr) return;
+  reporter_.logger().Info("table is live again", {{"source", source}, {"table", table}});
+  stopped_.Erase(*stopped);
+  const std::pair<std::string_view, std::string_view> name(source, table);
+  for (BlockedKey* key : blocked_.Where([&](const BlockedKey& blocked) {
+         return !blocked.dead && !blocked.busy && TableOfKey(blocked.key) == name;
+       })) {
+    key->backoff.reset();
+    blocked_.SetDue(*key, clock_.Now());
+  }
+  PublishStoppedTables();
+}
+
+void DeadLetterOffice::ForgetStoppedTables() {
+  if (stopped_.empty()) return;
+  stopped_.Clear();
+  PublishStoppedTables();
+}
+
+void DeadLetterOffice::RecountStoppedTables() {
+  if (stopped_.empty() || stale_) return;
+  for (StoppedTables::Table* table : stopped_.All()) {
+    const std::pair<std::string_view, std::string_view> name(table->status.source,
+                                                             table->status.table);
+    uint64_t records = 0;
+    bool probes = false;
+    for (const BlockedKey* key : blocked_.Where(
+             [&](const BlockedKey& blocked) { return TableOfKey(blocked.key) == name; })) {
+      records += key->records;
+      probes = probes || !key->dead;
+    }
+    table->status.parked = records;
+    if (!table->parking && table->stored && !probes) stopped_.Erase(*table);
+  }
+  PublishStoppedTables();
+}
+
+void DeadLetterOffice::PublishStoppedTables() { reporter_.StoppedTables(stopped_.Statuses()); }
 
 Status Decode(const DeadLetter& letter, Decoder& decoder, StoredDelivery& out) {
   TW_TRY(decoder.Decode(letter.value, out.decoded));

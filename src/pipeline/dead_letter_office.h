@@ -20,6 +20,7 @@
 #include "pipeline/delivery_rules.h"
 #include "pipeline/sink_reporter.h"
 #include "pipeline/sink_runner.h"
+#include "pipeline/stopped_tables.h"
 #include "tailwater/sink.h"
 #include "topic/topic.h"
 
@@ -57,6 +58,17 @@ class DeadLetterOffice {
   void TookRow(const Delivery& delivery);
   // Stored records below the sweep go, also those that are about to be stored.
   void Swept(const SweepRequest& sweep);
+  // --- tables that the target takes nothing of ---
+  bool has_stopped_tables() const { return !stopped_.empty(); }
+  StoppedTables::Table* StoppedTable(std::string_view source, std::string_view table) {
+    return stopped_.Find(source, table);
+  }
+  // The verdict said so.
+  void StopTable(std::string_view source, std::string_view table, const Verdict& verdict);
+  // The target takes its records again: what is stored of it is due.
+  void TableIsLive(std::string_view source, std::string_view table);
+  void ForgetStoppedTables();
+
   uint64_t dead() const { return dead_; }
   uint64_t parked() const { return parked_; }
 
@@ -84,6 +96,10 @@ class DeadLetterOffice {
   void Remove(RecordPlace place);
   // Nothing of the key is at the target. True: nothing of it is stored either.
   bool Release(BlockedKey& key);
+  // How many records of each stopped table wait. One of which nothing is stored any more counts as
+  // live: its next record tells.
+  void RecountStoppedTables();
+  void PublishStoppedTables();
 
   const DeliveryRules& rules_;
   const BackoffOptions backoff_;
@@ -95,6 +111,7 @@ class DeadLetterOffice {
   std::set<RecordPlace> adding_;  // places of update_.add
   size_t pending_bytes_ = 0;
   BlockedKeys blocked_;
+  StoppedTables stopped_;
   std::vector<std::string> released_;
   bool stale_ = true;
   bool wants_commit_ = false;

@@ -37,8 +37,9 @@ struct Lane {
   struct Failure {
     Backoff backoff;
     Clock::TimePoint not_before{};
-    Clock::TimePoint since{};  // up time of the target, see target_pause.h
-    bool at_limit = false;     // refused, and no more dead letters may be stored
+    Clock::TimePoint since{};    // up time of the target, see target_pause.h
+    bool at_limit = false;       // refused, and no more dead letters may be stored
+    bool table_stopped = false;  // the target takes nothing of its table: parked at once
     // Of the last verdict: what becomes of the record once it is parked.
     std::string_view code{};
     std::string reason{};

@@ -280,6 +280,7 @@ void SinkLoop::DropAssignment() {
   for (const auto& [partition, window] : windows_) reporter_.GaveBack(window.open());
   windows_.clear();
   office_.Discard();
+  office_.ForgetStoppedTables();
 }
 
 void SinkLoop::LostAssignment(std::string_view reason) {

@@ -136,6 +136,16 @@ class SinkLoop {
 
   // --- sink_loop_verdicts.cc ---
   Delivery DeliveryOf(const WindowRecord& record) const;
+  // What becomes of a record that nobody has taken, if its table is stopped.
+  enum class OfStopped : uint8_t {
+    kGoes,   // as any other
+    kTaken,  // parked, or nothing has to be done about it
+    kWaits,  // and what stands behind it in its partition
+  };
+  OfStopped HoldStopped(WindowRecord& record);
+  // The sink's answer to a control record of a stopped table.
+  bool IsHandled(const Change& change, const Verdict& verdict) const;
+  void SettleHandled(const Place& place);
   void Settle(const Place& place, const Verdict& verdict);
   // False: no more dead letters may be stored, the sink has to wait in front of it.
   bool Reject(const Place& place, const Verdict& verdict);

@@ -77,6 +77,15 @@ Result<bool> SinkLoop::CollectFrom(PartitionWindow& window) {
       continue;
     }
     if (BatchIsFull()) break;
+    const OfStopped held = HoldStopped(*record);
+    if (held == OfStopped::kWaits) {
+      marker_waits_ = true;
+      break;
+    }
+    if (held == OfStopped::kTaken) {
+      moved = true;
+      continue;
+    }
     if (!IsControl(operation) && office_.Blocks(record->key)) {
       // All or nothing: a transaction has no lanes.
       if (transaction_ != nullptr && !office_.MayPark(record->key, 1)) break;
@@ -216,7 +225,9 @@ Status SinkLoop::Judge(std::span<const Verdict> verdicts) {
         missing = i;
         break;
       case Verdict::Kind::kRetry:
-        if (verdict.whole_target) {
+        if (IsHandled(*place.record->change, verdict)) {
+          SettleHandled(place);
+        } else if (verdict.whole_target) {
           reporter_.Retried(verdict.code);
           down = Error{verdict.needs_operator ? Disposition::kNeedsOperator : Disposition::kRetry,
                        verdict.code, verdict.reason};
@@ -264,9 +275,22 @@ Status SinkLoop::Judge(std::span<const Verdict> verdicts) {
 }
 
 Status SinkLoop::JudgeTransaction(std::span<const Verdict> verdicts) {
+  bool stopped = false;
+  for (size_t i = 0; i < verdicts.size(); ++i) {
+    const Change& change = *batch_[i].record->change;
+    if (!verdicts[i].table_stopped || IsHandled(change, verdicts[i])) continue;
+    if (verdicts[i].kind != Verdict::Kind::kRetry) continue;
+    office_.StopTable(change.source, change.table, verdicts[i]);
+    stopped = true;
+  }
+  if (stopped) {  // the batch comes again without these tables
+    Rollback();
+    return {};
+  }
   uint64_t refused = 0;
   for (size_t i = 0; i < verdicts.size(); ++i) {
     const Verdict& verdict = verdicts[i];
+    if (IsHandled(*batch_[i].record->change, verdict)) continue;
     if (verdict.kind == Verdict::Kind::kRetry) {
       // All or nothing: the batch comes again whole.
       Rollback();
@@ -302,7 +326,9 @@ Status SinkLoop::JudgeTransaction(std::span<const Verdict> verdicts) {
   const std::vector<Place> batch = std::exchange(batch_, {});
   batch_bytes_ = 0;
   for (size_t i = 0; i < verdicts.size(); ++i) {
-    if (verdicts[i].kind != Verdict::Kind::kRejected) {
+    if (IsHandled(*batch[i].record->change, verdicts[i])) {
+      SettleHandled(batch[i]);
+    } else if (verdicts[i].kind != Verdict::Kind::kRejected) {
       Settle(batch[i], verdicts[i]);
     } else if (!Reject(batch[i], verdicts[i])) {
       return Error{Disposition::kFatal, "dead_letters_miscounted",

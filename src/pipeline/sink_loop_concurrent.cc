@@ -72,6 +72,17 @@ Result<bool> SinkLoop::DistributeFrom(PartitionWindow& window) {
       continue;
     }
     const bool truncate = operation == Operation::kTruncate && window.partition() == 0;
+    if (truncate || operation != Operation::kTruncate) {
+      const OfStopped held = HoldStopped(*record);
+      if (held == OfStopped::kWaits) {
+        marker_waits_ = true;
+        break;
+      }
+      if (held == OfStopped::kTaken) {
+        moved = true;
+        continue;
+      }
+    }
     if (truncate && window.first_open() != record) break;
     window.Take();
     moved = true;

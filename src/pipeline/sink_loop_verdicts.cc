@@ -21,8 +21,59 @@ Delivery SinkLoop::DeliveryOf(const WindowRecord& record) const {
   return {record.change, record.key, record.value, partition, record.offset, replay};
 }
 
+SinkLoop::OfStopped SinkLoop::HoldStopped(WindowRecord& record) {
+  if (!office_.has_stopped_tables()) return OfStopped::kGoes;
+  const Change& change = *record.change;
+  const StoppedTables::Table* const table = office_.StoppedTable(change.source, change.table);
+  if (table == nullptr) return OfStopped::kGoes;
+  // An event of all rows: it comes behind those that are parked, and before what follows.
+  if (change.operation == Operation::kTruncate) return OfStopped::kWaits;
+  if (IsControl(change.operation) || lanes_.Find(record.key) != nullptr) return OfStopped::kGoes;
+  if (office_.MayPark(record.key, 1)) {
+    const Delivery delivery = DeliveryOf(record);
+    if (office_.Blocks(record.key)) {
+      office_.Park(delivery, kKeyBlocked, kBehind, 0);
+    } else {
+      office_.Park(delivery, table->status.code, table->status.reason, 0);
+    }
+    record.window->Take();
+    record.window->Finish(record);
+    settled_ = true;
+    return OfStopped::kTaken;
+  }
+  // No more may be parked. If nothing of the table is, this record asks the target itself.
+  if (!table->has_probe() && table->next_probe <= clock_.Now()) return OfStopped::kGoes;
+  if (transaction_ != nullptr || !table->has_probe()) return OfStopped::kWaits;
+  record.window->Take();
+  Lane& held = lanes_.Open(record.key);
+  lanes_.Append(held, record);
+  lanes_.Hold(held);
+  return OfStopped::kTaken;
+}
+
+bool SinkLoop::IsHandled(const Change& change, const Verdict& verdict) const {
+  return verdict.kind == Verdict::Kind::kRetry && verdict.table_stopped &&
+         IsControl(change.operation) && change.operation != Operation::kTruncate;
+}
+
+void SinkLoop::SettleHandled(const Place& place) {
+  reporter_.Handled();
+  place.record->window->Finish(*place.record);
+  settled_ = true;
+  if (place.lane == nullptr) return;
+  lanes_.PopHead(*place.lane);
+  lanes_.Heal(*place.lane);
+}
+
 void SinkLoop::Settle(const Place& place, const Verdict& verdict) {
   const Delivery delivery = DeliveryOf(*place.record);
+  if (office_.has_stopped_tables()) {
+    const StoppedTables::Table* const table =
+        office_.StoppedTable(delivery.change->source, delivery.change->table);
+    if (table != nullptr && !table->has_probe() && !IsControl(delivery.change->operation)) {
+      office_.TableIsLive(delivery.change->source, delivery.change->table);
+    }
+  }
   if (verdict.kind == Verdict::Kind::kApplied) {
     reporter_.Applied(delivery.change->operation);
   } else {
@@ -77,8 +128,12 @@ void SinkLoop::PutOff(const Place& place, const Verdict& verdict) {
   failure.not_before = clock_.Now() + delay;
   failure.code = verdict.code;
   failure.reason = verdict.reason;
+  failure.table_stopped = verdict.table_stopped;
   reporter_.Retried(verdict.code);
-  if (lanes_.at_limit() == 0) {
+  if (verdict.table_stopped) {
+    const Change& change = *place.record->change;
+    office_.StopTable(change.source, change.table, verdict);
+  } else if (lanes_.at_limit() == 0) {
     reporter_.Fail(SinkState::kRetrying, {Disposition::kRetry, verdict.code, verdict.reason},
                    Id(*place.record->change), delay);
   }
@@ -92,7 +147,18 @@ void SinkLoop::RestLane(Lane& lane) {
   }
   Lane::Failure& failure = *lane.failure;
   Clock::TimePoint wake = failure.not_before;
-  if (!failure.at_limit && !pause_.down() && transaction_ == nullptr) {
+  if (failure.table_stopped && !IsControl(lane.head->change->operation)) {
+    if (ParkLane(lane)) return;
+    if (lanes_.at_limit() == 0) {
+      reporter_.Fail(SinkState::kWaitingOperator,
+                     {Disposition::kNeedsOperator, failure.code,
+                      fmt::format("table {}: {}; its changes are not parked: {} records are, and "
+                                  "park_limit is {}",
+                                  lane.head->change->table, failure.reason, office_.parked(),
+                                  rules_.park_limit)},
+                     Id(*lane.head->change), std::nullopt);
+    }
+  } else if (!failure.at_limit && !pause_.down() && transaction_ == nullptr) {
     const auto left = failure.since + rules_.max_lane_wait - pause_.UpTime();
     if (left > Clock::TimePoint::duration::zero()) {
       wake = std::min(wake, clock_.Now() + left);
@@ -186,6 +252,11 @@ void SinkLoop::ReleaseHeld() {
   }
   while (lanes_.has_held() && office_.parked() < rules_.park_limit) {
     Lane* lane = lanes_.TakeHeld();
+    if (!office_.Blocks(lane->key) &&
+        office_.StoppedTable(lane->head->change->source, lane->head->change->table) == nullptr) {
+      lanes_.MakeReady(*lane);  // its table is live again
+      continue;
+    }
     if (ParkLane(*lane)) continue;
     lanes_.Hold(*lane);
     break;

@@ -72,7 +72,10 @@ SinkReporter::SinkReporter(std::string pipeline, std::string sink, Metrics& metr
                                       {{"state", "parked"}})),
       oldest_dead_letter_seconds_(
           metrics.GetGauge("tailwater_sink_oldest_dead_letter_seconds",
-                           "Time since the oldest stored record was put aside.")) {
+                           "Time since the oldest stored record was put aside.")),
+      stopped_tables_(
+          metrics.GetGauge("tailwater_sink_stopped_tables",
+                           "Tables of which the target takes nothing until a person acts.")) {
   for (size_t op = static_cast<size_t>(Operation::kInsert); op < kOperations; ++op) {
     written_total_[op] =
         &metrics.GetCounter("tailwater_sink_records_written_total", "Changes the target applied.",
@@ -203,6 +206,11 @@ void SinkReporter::DeadLetters(const Subscription::DeadLetterCounts& counts) {
   status_.oldest_stored_micros = counts.oldest_micros;
 }
 
+void SinkReporter::StoppedTables(std::vector<StoppedTable> tables) {
+  MutexLock lock(mutex_);
+  status_.stopped_tables = std::move(tables);
+}
+
 void SinkReporter::Wrote(size_t records, std::chrono::nanoseconds duration, int64_t oldest_micros,
                          int64_t newest_micros) {
   batch_records_.Observe(static_cast<double>(records));
@@ -324,6 +332,7 @@ void SinkReporter::PublishMetrics() {
   in_flight_.Set(static_cast<double>(status.in_flight));
   dead_stored_.Set(static_cast<double>(status.dead_stored));
   parked_stored_.Set(static_cast<double>(status.parked_stored));
+  stopped_tables_.Set(static_cast<double>(status.stopped_tables.size()));
   std::optional<double> oldest;
   if (status.oldest_stored_micros) {
     oldest = static_cast<double>(

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "pipeline/filter_reason.h"
 #include "pipeline/sink_status.h"
@@ -51,6 +52,7 @@ class SinkReporter {
   void Passed(const Offsets& passed, std::optional<int64_t> oldest_open_micros);
   void PassedFrontiers(const std::map<std::string, SinkFrontier>& frontiers);
   void DeadLetters(const Subscription::DeadLetterCounts& counts);
+  void StoppedTables(std::vector<StoppedTable> tables);
 
   // Times of the oldest and the newest change of the batch; 0 = unknown.
   void Wrote(size_t records, std::chrono::nanoseconds duration, int64_t oldest_micros,
@@ -145,6 +147,7 @@ class SinkReporter {
   Gauge& dead_stored_;
   Gauge& parked_stored_;
   Gauge& oldest_dead_letter_seconds_;
+  Gauge& stopped_tables_;
   std::array<Gauge*, kStates> state_{};
 
   std::atomic<int64_t> call_since_micros_ = 0;  // 0 = in no call

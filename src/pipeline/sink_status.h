@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tailwater/result.h"
 #include "tailwater/sink.h"
@@ -33,6 +34,16 @@ struct SinkFrontier {
   int64_t version = 0;
   int64_t source_time_micros = 0;  // 0 = unknown
   bool operator==(const SinkFrontier&) const = default;
+};
+
+// A table of which the target takes nothing until a person acts; the others of the sink go on.
+struct StoppedTable {
+  std::string source;
+  std::string table;
+  std::string code;
+  std::string reason;        // what to do
+  int64_t since_micros = 0;  // wall clock
+  uint64_t parked = 0;       // records that wait, in order per key
 };
 
 struct SinkStatus {
@@ -72,6 +83,7 @@ struct SinkStatus {
   uint64_t dead_stored = 0;    // stored now: wait for a person; without base_missing
   uint64_t parked_stored = 0;  // stored now: tried again by themselves
   std::optional<int64_t> oldest_stored_micros;
+  std::vector<StoppedTable> stopped_tables;       // now
   std::map<std::string, SinkFrontier> frontiers;  // by source; absent until one passed
 };
 
