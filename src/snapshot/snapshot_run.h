@@ -8,6 +8,7 @@
 // before the source's next run: what was not durable is planned again from the state.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -21,6 +22,7 @@
 #include "tailwater/log.h"
 #include "tailwater/metrics.h"
 #include "tailwater/source.h"
+#include "util/backoff.h"
 #include "util/clock.h"
 
 namespace tailwater {
@@ -38,6 +40,11 @@ struct SnapshotRunOptions {
   // Whether the topic still holds everything from its first record on.
   std::function<Result<bool>()> topic_is_whole;
   std::function<void()> wake;  // somebody waits for the turn: see CaptureWriter::Tick()
+
+  BackoffOptions backoff{};                            // of readers, and of units that fail
+  std::chrono::milliseconds pressure_interval{1'000};  // between looks at the pressure
+  std::chrono::milliseconds log_interval{10'000};      // between lines of progress
+  std::chrono::milliseconds answer_within{10'000};     // see Request()
 };
 
 class SnapshotRun final : public SnapshotPort {
@@ -72,7 +79,7 @@ class SnapshotRun final : public SnapshotPort {
 
  private:
   class Impl;
-  explicit SnapshotRun(std::unique_ptr<Impl> impl);
+  SnapshotRun();
   std::unique_ptr<Impl> impl_;
 };
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tailwater/result.h"
 #include "tailwater/tables.h"
 
 namespace tailwater {
@@ -74,6 +75,18 @@ struct SnapshotsStatus {
   std::vector<SnapshotStatus> units;  // those that have not ended, then the last ones that have
   uint64_t tables_copied = 0;         // tables that hold a complete copy
   uint64_t tables_waiting = 0;        // units that have not ended
+  // Nothing is left that has to be copied by itself, and what was copied is durable. False as long
+  // as nobody could look.
+  bool settled = false;
+  std::string throttled_by;  // why all copying waits now; empty: it does not
+  std::string code;          // of what keeps all of it from going on, beside the stream's own state
+  std::string message;
+  Disposition disposition = Disposition::kRetry;  // of `code`
+  // Over the units that have not ended.
+  uint64_t rows = 0;
+  std::optional<uint64_t> estimated_rows;
+  std::optional<double> rows_per_second;
+  std::optional<double> seconds_left;
 };
 
 }  // namespace tailwater
