@@ -36,13 +36,17 @@ Result<TypeFacts> Catalog::Type(uint32_t type_oid, int32_t typmod) {
       session_.Query(
           "select t.typtype, t.typcategory, t.typlen, t.typelem, t.typbasetype, "
           "t.typtypmod, format_type(t.oid, $2::int4), e.typdelim, t.typtype = 'b' and "
-          "t.typcategory = 'A' and t.typlen = -1 and t.typelem <> 0 "
-          "from pg_type t left join pg_type e on e.oid = t.typelem where t.oid = $1::oid",
+          "t.typcategory = 'A' and t.typlen = -1 and t.typelem <> 0, "
+          "coalesce(s.prosrc = 'textsend' and l.lanname = 'internal', false) "
+          "from pg_type t left join pg_type e on e.oid = t.typelem "
+          "left join pg_proc s on s.oid = t.typsend left join pg_language l on l.oid = s.prolang "
+          "where t.oid = $1::oid",
           {std::to_string(type_oid), std::to_string(typmod)}));
   if (rows.empty()) return facts;
   facts.found = true;
   facts.name = rows.String(0, 6);
   facts.category = rows.Text(0, 1)[0];
+  facts.sends_text = rows.Bool(0, 9);
   switch (rows.Text(0, 0)[0]) {
     case 'd':
       facts.kind = TypeFacts::Kind::kDomain;

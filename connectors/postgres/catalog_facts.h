@@ -37,7 +37,8 @@ struct TypeFacts {
   // format_type(oid, typmod) with an empty search_path: "public.mood",
   // "public.geometry(Point,4326)"
   std::string name;
-  char category = 'U';  // typcategory: 'S' (citext) is read as text
+  char category = 'U';      // typcategory: 'S' (citext) is read as text
+  bool sends_text = false;  // kBase: its send function is the one of text
   uint32_t base_oid = 0;
   int32_t base_typmod = -1;
   uint32_t element_oid = 0;

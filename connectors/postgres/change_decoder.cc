@@ -43,12 +43,32 @@ Error KeyMissing(const Relation& relation) {
                   relation.schema->table())};
 }
 
+Error TextNeeded(const Relation& relation, size_t index) {
+  const Column& column = relation.schema->columns()[index];
+  return {Disposition::kRetry, "pg_text_needed",
+          fmt::format("{}.{} of type {} can only be read as text; nothing was skipped: connecting "
+                      "again, and asking for text from now on",
+                      relation.schema->table(), column.name, column.type_name)};
+}
+
 Error ValueMalformed(const Relation& relation, size_t index) {
   const Column& column = relation.schema->columns()[index];
   return {Disposition::kFatal, "pg_value_malformed",
           fmt::format("{}.{}: the server's text is no value of type {}; nothing was skipped: check "
                       "that no pooler resets the session's DateStyle, IntervalStyle, bytea_output",
                       relation.schema->table(), column.name, column.type_name)};
+}
+
+// Reads column `index` of the row.
+Status ReadField(const Relation& relation, size_t index, const Field& field, ChangeBatch& batch,
+                 Value& out) {
+  const ValueParser& parser = *relation.parsers[index];
+  if (field.kind == Field::Kind::kBinary) {
+    if (!parser.Decode(field.bytes(), batch, out)) return TextNeeded(relation, index);
+  } else if (!parser(field.bytes(), batch, out)) {
+    return ValueMalformed(relation, index);
+  }
+  return {};
 }
 
 // Reads the columns of `tuple` into `row`; unchanged ones stay unchanged, and `unchanged` tells
@@ -61,7 +81,10 @@ Status ReadTuple(const Relation& relation, Tuple tuple, std::span<Value> row, Ch
     const Field& field = tuple[i];
     switch (field.kind) {
       case Field::Kind::kText:
-        if (!(*parsers[i])(field.text(), batch, row[i])) return ValueMalformed(relation, i);
+        if (!(*parsers[i])(field.bytes(), batch, row[i])) return ValueMalformed(relation, i);
+        break;
+      case Field::Kind::kBinary:
+        if (!parsers[i]->Decode(field.bytes(), batch, row[i])) return TextNeeded(relation, i);
         break;
       case Field::Kind::kNull:
         row[i] = Value::Null();
@@ -71,6 +94,13 @@ Status ReadTuple(const Relation& relation, Tuple tuple, std::span<Value> row, Ch
         unchanged = true;
         break;
     }
+  }
+  return {};
+}
+
+Status CheckBinaryForms(const Relation& relation) {
+  for (size_t i = 0; i < relation.parsers.size(); ++i) {
+    if (!relation.parsers[i]->has_binary_form()) return TextNeeded(relation, i);
   }
   return {};
 }
@@ -95,21 +125,20 @@ Status ReadOldRow(const Relation& relation, const RowMessage& row, std::span<Val
   if (relation.schema->keyless()) return KeyMissing(relation);
   for (const uint32_t i : relation.schema->key_columns()) {
     const Field& field = row.old_tuple[i];
-    if (field.kind != Field::Kind::kText) return KeyMissing(relation);
-    if (!(*relation.parsers[i])(field.text(), batch, before[i])) {
-      return ValueMalformed(relation, i);
-    }
+    if (!field.has_value()) return KeyMissing(relation);
+    TW_TRY(ReadField(relation, i, field, batch, before[i]));
   }
   return {};
 }
 
-// By the server's text, which is the same for the same value. An unchanged key column of the new
+// By the server's bytes, which are the same for the same value. An unchanged key column of the new
 // row did not change.
 bool KeyChanged(const Relation& relation, const RowMessage& row) {
   for (const uint32_t i : relation.schema->key_columns()) {
     const Field& after = row.new_tuple[i];
     if (after.kind == Field::Kind::kUnchanged) continue;
-    if (after.kind != row.old_tuple[i].kind || after.text() != row.old_tuple[i].text()) return true;
+    const Field& before = row.old_tuple[i];
+    if (after.kind != before.kind || after.bytes() != before.bytes()) return true;
   }
   return false;
 }
@@ -156,6 +185,7 @@ Result<DecodedEvent> ChangeDecoder::DecodeMessage(std::string_view message, Chan
       batch.Keep(old->schema);
     }
     TW_TRY(relations_.OnRelation(*relation));
+    if (binary_) TW_TRY(CheckBinaryForms(*relations_.Find(relation->oid)));
     return kNothing;
   }
   if (const auto* type = std::get_if<TypeMessage>(&message_)) {
@@ -205,8 +235,8 @@ Result<DecodedEvent> ChangeDecoder::DecodeRow(const RowMessage& row, ChangeBatch
 Result<DecodedEvent> ChangeDecoder::DecodeMark(const Relation& relation, const RowMessage& row) {
   if (!relation.mark_column || *relation.mark_column >= row.new_tuple.size()) return kNothing;
   const Field& field = row.new_tuple[*relation.mark_column];
-  if (field.kind != Field::Kind::kText) return kNothing;
-  return DecodedEvent{.kind = DecodedEvent::Kind::kMark, .mark = field.text()};
+  if (!field.has_value()) return kNothing;
+  return DecodedEvent{.kind = DecodedEvent::Kind::kMark, .mark = field.bytes()};  // text: its bytes
 }
 
 Change& ChangeDecoder::Append(const Relation& relation, Operation operation, uint32_t part,
@@ -272,20 +302,20 @@ Status ChangeDecoder::ReadBackUnchanged(const Relation& relation, const RowMessa
   }
   if (wanted_.empty()) return {};
 
-  key_text_.clear();
+  key_.clear();
   for (const uint32_t i : relation.schema->key_columns()) {
     const Field& field = row.new_tuple[i].kind == Field::Kind::kUnchanged && !row.old_tuple.empty()
                              ? row.old_tuple[i]
                              : row.new_tuple[i];
-    if (field.kind != Field::Kind::kText) return KeyMissing(relation);
-    key_text_.push_back(field.text());
+    if (!field.has_value()) return KeyMissing(relation);
+    key_.push_back({field.bytes(), field.kind == Field::Kind::kBinary});
   }
   ReadBackAnswer answer;
   if (!relation.schema->keyless()) {
     ReadBackRequest request;
     request.relation_oid = relation.oid;
     request.schema = relation.schema.get();
-    request.key = key_text_;
+    request.key = key_;
     request.columns = wanted_;
     request.xid = xid_;
     TW_ASSIGN_OR_RETURN(answer, read_back_.Read(request));

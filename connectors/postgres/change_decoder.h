@@ -51,12 +51,17 @@ class ChangeDecoder {
   // `catalog` and `read_back` outlive the decoder.
   ChangeDecoder(Options options, CatalogFacts& catalog, ReadBack& read_back);
 
+  // Whether the stream was asked for binary values. Then a table with a column that has no binary
+  // form of ours, and a value that only its text can tell, are kRetry "pg_text_needed": read on
+  // from the checkpoint, asking for text. Before the first message of a session.
+  void ExpectBinary(bool binary) { binary_ = binary; }
+
   // Decodes one pgoutput message. Sets operation, table, schema, ordinal, part and rows (or message
   // fields) of the changes it appends to `batch`; their views point into `message`, the batch's
   // arena and the decoder's schemas, which live until the next call.
   // kFatal: "pg_message_malformed", "pg_message_unknown", "pg_message_out_of_place",
   // "pg_relation_unknown", "pg_tuple_mismatch", "pg_key_missing", "pg_value_malformed"; and what
-  // CatalogFacts and ReadBack return.
+  // CatalogFacts and ReadBack return. kRetry: "pg_text_needed".
   Result<DecodedEvent> Decode(std::string_view message, ChangeBatch& batch);
 
   // After kBegin: the rest of this transaction is not for us (its commit record lies strictly below
@@ -91,11 +96,12 @@ class ChangeDecoder {
   RelationCache relations_;
   bool in_transaction_ = false;
   bool skipping_ = false;
+  bool binary_ = false;
   uint32_t xid_ = 0;
   Lsn final_lsn_;
   uint64_t next_ordinal_ = 0;
-  std::vector<uint32_t> wanted_;            // scratch of ReadBackUnchanged
-  std::vector<std::string_view> key_text_;  // scratch of ReadBackUnchanged
+  std::vector<uint32_t> wanted_;  // scratch of ReadBackUnchanged
+  std::vector<KeyField> key_;     // scratch of ReadBackUnchanged
 };
 
 }  // namespace tailwater::postgres

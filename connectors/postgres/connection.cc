@@ -193,16 +193,21 @@ Status Connection::WaitForSocket(bool read, bool write, Clock::time_point deadli
 }
 
 Result<Rows> Connection::Query(const std::string& sql, const std::vector<std::string>& parameters,
-                               const Wait& wait) {
+                               const Wait& wait, const std::vector<int>& formats) {
   PGconn* connection = connection_.get();
   int sent;
   if (parameters.empty()) {
     sent = PQsendQuery(connection, sql.c_str());
   } else {
     std::vector<const char*> values;
-    for (const std::string& parameter : parameters) values.push_back(parameter.c_str());
+    std::vector<int> lengths;
+    for (const std::string& parameter : parameters) {
+      values.push_back(parameter.c_str());
+      lengths.push_back(static_cast<int>(parameter.size()));
+    }
     sent = PQsendQueryParams(connection, sql.c_str(), static_cast<int>(values.size()), nullptr,
-                             values.data(), nullptr, nullptr, 0);
+                             values.data(), lengths.data(),
+                             formats.empty() ? nullptr : formats.data(), 0);
   }
   if (sent == 0) return MakeLostError(PQerrorMessage(connection));
 

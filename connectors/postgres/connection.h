@@ -66,8 +66,9 @@ class Connection {
     std::function<void()> on_tick;  // called while waiting, every `tick`
   };
   // Several statements in one go only without parameters (simple protocol). The last result.
+  // `formats`: per parameter 0 (text) or 1 (the binary form of its type); empty: all text.
   Result<Rows> Query(const std::string& sql, const std::vector<std::string>& parameters,
-                     const Wait& wait);
+                     const Wait& wait, const std::vector<int>& formats = {});
   Result<Rows> Query(const std::string& sql, const std::vector<std::string>& parameters = {}) {
     return Query(sql, parameters, Wait{});
   }

@@ -60,14 +60,16 @@ class Reader {
         case 'u':
           field = {nullptr, 0, Field::Kind::kUnchanged};
           break;
-        case 't': {
+        case 't':
+        case 'b': {
+          const auto kind = static_cast<Field::Kind>(next_[-1]);
           const int32_t size = Int<int32_t>();
           if (!ok_ || size < 0 || size > end_ - next_) return Fail(), false;
-          field = {next_, static_cast<uint32_t>(size), Field::Kind::kText};
+          field = {next_, static_cast<uint32_t>(size), kind};
           next_ += size;
           break;
         }
-        default:  // 'b' among them: we never ask for binary
+        default:
           return Fail(), false;
       }
     }

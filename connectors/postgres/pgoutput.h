@@ -58,11 +58,12 @@ struct TypeMessage {
 
 // One column of a tuple.
 struct Field {
-  enum class Kind : char { kNull = 'n', kUnchanged = 'u', kText = 't' };
+  enum class Kind : char { kNull = 'n', kUnchanged = 'u', kText = 't', kBinary = 'b' };
   const char* data = nullptr;
   uint32_t size = 0;
   Kind kind = Kind::kNull;
-  std::string_view text() const { return {data, size}; }
+  std::string_view bytes() const { return {data, size}; }
+  bool has_value() const { return kind == Kind::kText || kind == Kind::kBinary; }
 };
 using Tuple = std::span<const Field>;
 

@@ -13,12 +13,18 @@
 
 namespace tailwater::postgres {
 
+// The value of a key column as the stream had it: the server's text, or its binary form.
+struct KeyField {
+  std::string_view bytes;
+  bool binary = false;
+};
+
 struct ReadBackRequest {
   uint32_t relation_oid = 0;
   const TableSchema* schema = nullptr;
-  std::span<const std::string_view> key;  // text form, parallel to schema->key_columns()
-  std::span<const uint32_t> columns;      // wanted: indexes into schema->columns()
-  uint32_t xid = 0;                       // the snapshot must see this transaction
+  std::span<const KeyField> key;      // parallel to schema->key_columns()
+  std::span<const uint32_t> columns;  // wanted: indexes into schema->columns()
+  uint32_t xid = 0;                   // the snapshot must see this transaction
 };
 
 struct ReadBackAnswer {

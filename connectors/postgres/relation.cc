@@ -83,7 +83,9 @@ Result<TypeCache::Resolved> TypeCache::ResolveNested(uint32_t oid, int32_t typmo
       break;
     }
     case TypeFacts::Kind::kBase:
-      if (facts.category == 'S') resolved.parser = &TextParser();
+      if (facts.category == 'S') {
+        resolved.parser = facts.sends_text ? &TextParser() : &TextOnlyParser();
+      }
       break;
     case TypeFacts::Kind::kComposite:
     case TypeFacts::Kind::kRange:

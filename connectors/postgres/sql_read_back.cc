@@ -92,20 +92,22 @@ Result<std::optional<ReadBackAnswer>> SqlReadBack::TryRead(const ReadBackRequest
     asked.push_back(i);
   }
   std::vector<std::string> parameters = {std::to_string(request.xid)};
+  std::vector<int> formats = {0};
   std::string where;
   for (size_t i = 0; i < key.size(); ++i) {
     const std::string name = quoted(columns[key[i]].name);
     if (name.empty()) return std::optional(ReadBackAnswer{});  // the key is no more
     where += fmt::format("{}{}{} = ${}", i == 0 ? "" : " and ", name, key_as_text ? "::text" : "",
                          i + 2);
-    parameters.emplace_back(request.key[i]);
+    parameters.emplace_back(request.key[i].bytes);
+    formats.push_back(request.key[i].binary ? 1 : 0);
   }
   TW_ASSIGN_OR_RETURN(
       const Rows rows,
       session_.Query(fmt::format("{} from (select) o left join ({} from {} where {} limit 1) r on "
                                  "true",
                                  select, inner, now.Text(0, 0), where),
-                     parameters));
+                     parameters, formats));
   if (!rows.Bool(0, 0)) return std::optional<ReadBackAnswer>();
   if (!rows.Bool(0, 1)) return std::optional(ReadBackAnswer{});  // the row is gone
   answer.found = true;

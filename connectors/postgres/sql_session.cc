@@ -26,18 +26,19 @@ Status SqlSession::CheckServerStays() {
   return {};
 }
 
-Result<Rows> SqlSession::Query(const std::string& sql, const std::vector<std::string>& parameters) {
+Result<Rows> SqlSession::Query(const std::string& sql, const std::vector<std::string>& parameters,
+                               const std::vector<int>& formats) {
   Connection::Wait wait;
   wait.timeout = {};  // a lock may be waited for; keep_alive keeps the stream up meanwhile
   wait.tick = std::chrono::seconds(1);
   wait.on_tick = [this] { KeepAlive(); };
   const bool fresh = connection_ == nullptr;
   TW_ASSIGN_OR_RETURN(Connection * connection, Get());
-  Result<Rows> rows = connection->Query(sql, parameters, wait);
+  Result<Rows> rows = connection->Query(sql, parameters, wait, formats);
   if (rows || fresh || rows.error().disposition != Disposition::kRetry || !connection->broken())
     return rows;
   TW_ASSIGN_OR_RETURN(connection, Get());
-  return connection->Query(sql, parameters, wait);
+  return connection->Query(sql, parameters, wait, formats);
 }
 
 }  // namespace tailwater::postgres

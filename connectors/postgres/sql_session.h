@@ -21,7 +21,9 @@ class SqlSession {
 
   Result<Connection*> Get();
   // A session that an idle time limit or a restart has ended is opened anew, once per call.
-  Result<Rows> Query(const std::string& sql, const std::vector<std::string>& parameters = {});
+  // `formats` as in Connection::Query().
+  Result<Rows> Query(const std::string& sql, const std::vector<std::string>& parameters = {},
+                     const std::vector<int>& formats = {});
   // A server that shuts down ends plain sessions first, and waits for its log's readers: the error
   // then. Other ends of an idle session mean nothing; the next query opens a new one.
   Status CheckServerStays();

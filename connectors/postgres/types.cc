@@ -4,30 +4,43 @@
 #include <deque>
 #include <vector>
 
+#include "postgres/binary_values.h"
 #include "postgres/value_parsers.h"
 #include "support/text.h"
 
 namespace tailwater::postgres {
 namespace {
 
-constexpr ValueParser kBool{ParseBool, ValueType::kBool};
-constexpr ValueParser kInt64{ParseInt64, ValueType::kInt64};
-constexpr ValueParser kUint64{ParseUint64, ValueType::kUint64};
-constexpr ValueParser kFloat32{ParseFloat32, ValueType::kFloat64};
-constexpr ValueParser kFloat64{ParseFloat64, ValueType::kFloat64};
-constexpr ValueParser kDecimal{ParseDecimal, ValueType::kDecimal};
-constexpr ValueParser kText{ParseText, ValueType::kText};
-constexpr ValueParser kChar{ParseChar, ValueType::kText};
-constexpr ValueParser kJson{ParseJson, ValueType::kJson};
-constexpr ValueParser kEnum{ParseEnum, ValueType::kEnum};
-constexpr ValueParser kBytea{ParseBytea, ValueType::kBytes};
-constexpr ValueParser kUuid{ParseUuid, ValueType::kUuid};
-constexpr ValueParser kDate{ParseDate, ValueType::kDate};
-constexpr ValueParser kTime{ParseTime, ValueType::kTime};
-constexpr ValueParser kTimestamp{ParseTimestamp, ValueType::kTimestamp};
-constexpr ValueParser kTimestampTz{ParseTimestampTz, ValueType::kTimestampTz};
-constexpr ValueParser kInterval{ParseInterval, ValueType::kInterval};
-constexpr ValueParser kOther{ParseOther, ValueType::kOther};
+constexpr ValueParser kBool{ParseBool, DecodeBool, ValueType::kBool};
+constexpr ValueParser kInt64{ParseInt64, DecodeInt, ValueType::kInt64};
+constexpr ValueParser kOid{ParseInt64, DecodeUint, ValueType::kInt64};
+constexpr ValueParser kUint64{ParseUint64, DecodeUint64, ValueType::kUint64};
+constexpr ValueParser kFloat32{ParseFloat32, DecodeFloat32, ValueType::kFloat64};
+constexpr ValueParser kFloat64{ParseFloat64, DecodeFloat64, ValueType::kFloat64};
+constexpr ValueParser kDecimal{ParseDecimal, DecodeNumeric, ValueType::kDecimal};
+constexpr ValueParser kText{ParseText, DecodeText, ValueType::kText};
+constexpr ValueParser kTextOnly{ParseText, nullptr, ValueType::kText};
+constexpr ValueParser kChar{ParseChar, DecodeChar, ValueType::kText};
+constexpr ValueParser kJson{ParseJson, DecodeJson, ValueType::kJson};
+constexpr ValueParser kJsonb{ParseJson, DecodeJsonb, ValueType::kJson};
+constexpr ValueParser kEnum{ParseEnum, DecodeEnum, ValueType::kEnum};
+constexpr ValueParser kBytea{ParseBytea, DecodeBytea, ValueType::kBytes};
+constexpr ValueParser kUuid{ParseUuid, DecodeUuid, ValueType::kUuid};
+constexpr ValueParser kDate{ParseDate, DecodeDate, ValueType::kDate};
+constexpr ValueParser kTime{ParseTime, DecodeTime, ValueType::kTime};
+constexpr ValueParser kTimestamp{ParseTimestamp, DecodeTimestamp, ValueType::kTimestamp};
+constexpr ValueParser kTimestampTz{ParseTimestampTz, DecodeTimestampTz, ValueType::kTimestampTz};
+constexpr ValueParser kInterval{ParseInterval, DecodeInterval, ValueType::kInterval};
+constexpr ValueParser kOther{ParseOther, nullptr, ValueType::kOther};
+constexpr ValueParser kTimeTz{ParseOther, DecodeTimeTz, ValueType::kOther};
+constexpr ValueParser kOtherText{ParseOther, DecodeOtherText, ValueType::kOther};
+constexpr ValueParser kJsonpath{ParseOther, DecodeJsonpath, ValueType::kOther};
+constexpr ValueParser kXid{ParseOther, DecodeXid, ValueType::kOther};
+constexpr ValueParser kTid{ParseOther, DecodeTid, ValueType::kOther};
+constexpr ValueParser kInet{ParseOther, DecodeInet, ValueType::kOther};
+constexpr ValueParser kMacaddr{ParseOther, DecodeMacaddr, ValueType::kOther};
+constexpr ValueParser kBits{ParseOther, DecodeBits, ValueType::kOther};
+constexpr ValueParser kSnapshot{ParseOther, DecodeSnapshot, ValueType::kOther};
 
 struct ScalarType {
   uint32_t oid;
@@ -36,7 +49,8 @@ struct ScalarType {
   const ValueParser* parser;
 };
 
-// money stays text: how many digits its cents have is known to lc_monetary alone.
+// money stays text: how many digits its cents have is known to lc_monetary alone. The binary form
+// of xml may say another encoding in its first line than the text does.
 constexpr ScalarType kScalars[] = {
     {16, "boolean", 1000, &kBool},
     {17, "bytea", 1001, &kBytea},
@@ -48,27 +62,27 @@ constexpr ScalarType kScalars[] = {
     {23, "integer", 1007, &kInt64},
     {24, "regproc", 1008, &kOther},
     {25, "text", 1009, &kText},
-    {26, "oid", 1028, &kInt64},
-    {27, "tid", 1010, &kOther},
-    {28, "xid", 1011, &kOther},
-    {29, "cid", 1012, &kOther},
+    {26, "oid", 1028, &kOid},
+    {27, "tid", 1010, &kTid},
+    {28, "xid", 1011, &kXid},
+    {29, "cid", 1012, &kXid},
     {30, "oidvector", 1013, &kOther},
     {114, "json", 199, &kJson},
-    {142, "xml", 143, &kText},
+    {142, "xml", 143, &kTextOnly},
     {600, "point", 1017, &kOther},
     {601, "lseg", 1018, &kOther},
     {602, "path", 1019, &kOther},
     {603, "box", 1020, &kOther},
     {604, "polygon", 1027, &kOther},
     {628, "line", 629, &kOther},
-    {650, "cidr", 651, &kOther},
+    {650, "cidr", 651, &kInet},
     {700, "real", 1021, &kFloat32},
     {701, "double precision", 1022, &kFloat64},
     {718, "circle", 719, &kOther},
-    {774, "macaddr8", 775, &kOther},
+    {774, "macaddr8", 775, &kMacaddr},
     {790, "money", 791, &kOther},
-    {829, "macaddr", 1040, &kOther},
-    {869, "inet", 1041, &kOther},
+    {829, "macaddr", 1040, &kMacaddr},
+    {869, "inet", 1041, &kInet},
     {1033, "aclitem", 1034, &kOther},
     {1042, "character", 1014, &kText},
     {1043, "character varying", 1015, &kText},
@@ -77,31 +91,31 @@ constexpr ScalarType kScalars[] = {
     {1114, "timestamp without time zone", 1115, &kTimestamp},
     {1184, "timestamp with time zone", 1185, &kTimestampTz},
     {1186, "interval", 1187, &kInterval},
-    {1266, "time with time zone", 1270, &kOther},
-    {1560, "bit", 1561, &kOther},
-    {1562, "bit varying", 1563, &kOther},
+    {1266, "time with time zone", 1270, &kTimeTz},
+    {1560, "bit", 1561, &kBits},
+    {1562, "bit varying", 1563, &kBits},
     {1700, "numeric", 1231, &kDecimal},
-    {1790, "refcursor", 2201, &kOther},
+    {1790, "refcursor", 2201, &kOtherText},
     {2202, "regprocedure", 2207, &kOther},
     {2203, "regoper", 2208, &kOther},
     {2204, "regoperator", 2209, &kOther},
     {2205, "regclass", 2210, &kOther},
     {2206, "regtype", 2211, &kOther},
     {2950, "uuid", 2951, &kUuid},
-    {2970, "txid_snapshot", 2949, &kOther},
+    {2970, "txid_snapshot", 2949, &kSnapshot},
     {3220, "pg_lsn", 3221, &kOther},
     {3614, "tsvector", 3643, &kOther},
     {3615, "tsquery", 3645, &kOther},
     {3734, "regconfig", 3735, &kOther},
     {3769, "regdictionary", 3770, &kOther},
-    {3802, "jsonb", 3807, &kJson},
+    {3802, "jsonb", 3807, &kJsonb},
     {3904, "int4range", 3905, &kOther},
     {3906, "numrange", 3907, &kOther},
     {3908, "tsrange", 3909, &kOther},
     {3910, "tstzrange", 3911, &kOther},
     {3912, "daterange", 3913, &kOther},
     {3926, "int8range", 3927, &kOther},
-    {4072, "jsonpath", 4073, &kOther},
+    {4072, "jsonpath", 4073, &kJsonpath},
     {4089, "regnamespace", 4090, &kOther},
     {4096, "regrole", 4097, &kOther},
     {4191, "regcollation", 4192, &kOther},
@@ -111,7 +125,7 @@ constexpr ScalarType kScalars[] = {
     {4534, "tstzmultirange", 6153, &kOther},
     {4535, "datemultirange", 6155, &kOther},
     {4536, "int8multirange", 6157, &kOther},
-    {5038, "pg_snapshot", 5039, &kOther},
+    {5038, "pg_snapshot", 5039, &kSnapshot},
     {5069, "xid8", 271, &kUint64},
 };
 
@@ -174,11 +188,13 @@ std::string_view IntervalFields(int32_t range) {
 }  // namespace
 
 const ValueParser& TextParser() { return kText; }
+const ValueParser& TextOnlyParser() { return kTextOnly; }
 const ValueParser& EnumParser() { return kEnum; }
 const ValueParser& OtherParser() { return kOther; }
 
 ValueParser ArrayParser(const ValueParser& element, char delimiter) {
-  return {ParseArray, ValueType::kArray, delimiter, &element};
+  return {ParseArray, element.has_binary_form() ? DecodeArray : nullptr, ValueType::kArray,
+          delimiter, &element};
 }
 
 const BuiltinType* FindBuiltinType(uint32_t oid) {

@@ -1,7 +1,9 @@
-// The text form of Postgres values to typed values, without loss.
+// The text and the binary form of Postgres values to typed values, without loss and the same from
+// either.
 //
-// Expects the session settings of the replication session: DateStyle=ISO, IntervalStyle=postgres,
-// bytea_output=hex, extra_float_digits=3, client_encoding=UTF8. Any TimeZone parses; UTC is pinned.
+// The text form expects the session settings of the replication session: DateStyle=ISO,
+// IntervalStyle=postgres, bytea_output=hex, extra_float_digits=3, client_encoding=UTF8. Any
+// TimeZone parses; UTC is pinned.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +24,7 @@ using ParseFunction = bool (*)(const ValueParser& parser, std::string_view text,
 
 struct ValueParser {
   ParseFunction parse = nullptr;
+  ParseFunction decode = nullptr;  // of the binary form; null: ask the server for the text
   ValueType type = ValueType::kOther;
   char delimiter = ',';                  // kArray: between elements
   const ValueParser* element = nullptr;  // kArray
@@ -29,13 +32,19 @@ struct ValueParser {
   bool operator()(std::string_view text, ChangeBatch& batch, Value& out) const {
     return parse(*this, text, batch, out);
   }
+  // False also where only the text can tell what the bytes mean.
+  bool Decode(std::string_view bytes, ChangeBatch& batch, Value& out) const {
+    return decode != nullptr && decode(*this, bytes, batch, out);
+  }
+  bool has_binary_form() const { return decode != nullptr; }
 };
 
 // Parsers that need no oid: enums, text-like types and everything that stays the server's text.
-const ValueParser& TextParser();
+const ValueParser& TextParser();      // its bytes are the text
+const ValueParser& TextOnlyParser();  // its binary form is its extension's own
 const ValueParser& EnumParser();
 const ValueParser& OtherParser();
-// An array whose elements `element` reads; `element` outlives it.
+// An array whose elements `element` reads; `element` outlives it. Has a binary form if they do.
 ValueParser ArrayParser(const ValueParser& element, char delimiter);
 
 // A type that every server has under the same oid.

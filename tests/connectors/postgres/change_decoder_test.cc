@@ -35,7 +35,8 @@ class FakeReadBack : public ReadBack {
  public:
   Result<ReadBackAnswer> Read(const ReadBackRequest& request) override {
     xid = request.xid;
-    key.assign(request.key.begin(), request.key.end());
+    key.clear();
+    for (const KeyField& field : request.key) key.emplace_back(field.bytes);
     columns.assign(request.columns.begin(), request.columns.end());
     return answer;
   }

@@ -21,7 +21,7 @@ class ScriptedReadBack : public ReadBack {
     asked += "  read back " + request.schema->table() + " where";
     for (size_t i = 0; i < request.key.size(); ++i) {
       const Column& column = request.schema->columns()[request.schema->key_columns()[i]];
-      asked.append(" ").append(column.name).append("=").append(request.key[i]);
+      asked.append(" ").append(column.name).append("=").append(request.key[i].bytes);
     }
     asked += ":";
     for (const uint32_t i : request.columns) asked += " " + request.schema->columns()[i].name;
