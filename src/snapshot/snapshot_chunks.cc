@@ -56,6 +56,16 @@ void SnapshotRun::Impl::Discard(std::string_view chunk_id, std::string_view why)
   changed_.NotifyAll();
 }
 
+void SnapshotRun::Impl::Refuse(std::string_view chunk_id, const Error& error) {
+  MutexLock lock(mutex_);
+  const auto found = under_way_.find(chunk_id);
+  if (found == under_way_.end()) return;
+  found->second.stage = UnderWay::Stage::kDiscarded;
+  found->second.refused = error;
+  found->second.failed = true;
+  changed_.NotifyAll();
+}
+
 SnapshotNotes SnapshotRun::Impl::Publish(std::string_view chunk_id, uint64_t rows) {
   MutexLock lock(mutex_);
   ++noted_;

@@ -25,8 +25,9 @@ std::vector<std::string> KeyOf(const TableSchema& schema) {
 
 std::string SnapshotPlanKey(std::string_view source) { return fmt::format("snapshot/{}", source); }
 
-SnapshotPlan::SnapshotPlan(std::string source, const SnapshotOptions& options)
-    : source_(std::move(source)), options_(options) {}
+SnapshotPlan::SnapshotPlan(std::string source, const SnapshotOptions& options,
+                           const BackoffOptions& backoff)
+    : source_(std::move(source)), options_(options), backoff_(backoff) {}
 
 std::string SnapshotPlan::UnitKey(uint64_t unit) const {
   return fmt::format("snapshot/{}/{}", source_, unit);
@@ -34,8 +35,8 @@ std::string SnapshotPlan::UnitKey(uint64_t unit) const {
 
 Result<std::unique_ptr<SnapshotPlan>> SnapshotPlan::Load(
     std::string source, const SnapshotOptions& options,
-    const std::map<std::string, std::string>& state) {
-  std::unique_ptr<SnapshotPlan> plan(new SnapshotPlan(std::move(source), options));
+    const std::map<std::string, std::string>& state, const BackoffOptions& backoff) {
+  std::unique_ptr<SnapshotPlan> plan(new SnapshotPlan(std::move(source), options, backoff));
   const std::string key = SnapshotPlanKey(plan->source_);
   const auto stored = state.find(key);
   if (stored == state.end() || stored->second.empty()) {
@@ -76,6 +77,7 @@ Result<std::unique_ptr<SnapshotPlan>> SnapshotPlan::Load(
       continue;
     }
     decoded.whole = decoded.key().empty();
+    decoded.backoff = Backoff(backoff);
     plan->by_table_[decoded.request().table].insert(decoded.id());
     plan->open_.emplace(decoded.id(), std::move(decoded));
   }
@@ -109,6 +111,7 @@ SnapshotUnit& SnapshotPlan::AddUnit(SnapshotRequest request, std::string_view re
   SnapshotUnit& unit =
       open_.emplace(id, SnapshotUnit(id, std::move(request), reason, wants_sweep, now.unix_micros))
           .first->second;
+  unit.backoff = Backoff(backoff_);
   TakeFacts(unit);
   dirty_.insert(id);
   return unit;

@@ -48,9 +48,10 @@ class SnapshotPlan {
   };
 
   // kNeedsOperator "state_newer", kFatal "state_malformed".
-  static Result<std::unique_ptr<SnapshotPlan>> Load(
-      std::string source, const SnapshotOptions& options,
-      const std::map<std::string, std::string>& state);
+  static Result<std::unique_ptr<SnapshotPlan>> Load(std::string source,
+                                                    const SnapshotOptions& options,
+                                                    const std::map<std::string, std::string>& state,
+                                                    const BackoffOptions& backoff = {});
 
   // The state held no plan.
   bool is_new() const { return is_new_; }
@@ -149,7 +150,7 @@ class SnapshotPlan {
     std::optional<uint64_t> bytes;
   };
 
-  SnapshotPlan(std::string source, const SnapshotOptions& options);
+  SnapshotPlan(std::string source, const SnapshotOptions& options, const BackoffOptions& backoff);
   std::string UnitKey(uint64_t unit) const;
   SnapshotUnit& AddUnit(SnapshotRequest request, std::string_view reason, bool wants_sweep,
                         Now now);
@@ -169,6 +170,7 @@ class SnapshotPlan {
 
   const std::string source_;
   const SnapshotOptions options_;
+  const BackoffOptions backoff_;  // of a unit that fails
   bool is_new_ = true;
   bool copy_all_ = false;
   uint64_t last_unit_ = 0;

@@ -230,7 +230,7 @@ Result<std::unique_ptr<SnapshotRun>> SnapshotRun::Create(
     SnapshotRunOptions options, const std::map<std::string, std::string>& state, Source& source,
     Metrics& metrics, const Clock& clock) {
   TW_ASSIGN_OR_RETURN(std::unique_ptr<SnapshotPlan> plan,
-                      SnapshotPlan::Load(options.source, options.options, state));
+                      SnapshotPlan::Load(options.source, options.options, state, options.backoff));
   std::unique_ptr<SnapshotRun> run(new SnapshotRun);
   run->impl_ = std::make_unique<Impl>(std::move(options), std::move(plan), source, metrics, clock,
                                       run->wants_turn_);
@@ -263,6 +263,9 @@ std::optional<ReadyChunk> SnapshotRun::TakeChunk(std::string_view chunk_id) {
 }
 void SnapshotRun::Discard(std::string_view chunk_id, std::string_view why) {
   impl_->Discard(chunk_id, why);
+}
+void SnapshotRun::Refuse(std::string_view chunk_id, const Error& error) {
+  impl_->Refuse(chunk_id, error);
 }
 SnapshotNotes SnapshotRun::Publish(std::string_view chunk_id, uint64_t rows) {
   return impl_->Publish(chunk_id, rows);

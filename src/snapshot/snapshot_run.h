@@ -73,6 +73,7 @@ class SnapshotRun final : public SnapshotPort {
   std::optional<std::string> OpenWindow(std::string_view chunk_id) override;
   std::optional<ReadyChunk> TakeChunk(std::string_view chunk_id) override;
   void Discard(std::string_view chunk_id, std::string_view why) override;
+  void Refuse(std::string_view chunk_id, const Error& error) override;
   SnapshotNotes Publish(std::string_view chunk_id, uint64_t rows) override;
   CopyStep NextOfCopy(std::string_view chunk_id, std::chrono::milliseconds timeout) override;
   void Durable() override;

@@ -38,6 +38,7 @@ class SnapshotRun::Impl {
   std::optional<std::string> OpenWindow(std::string_view chunk_id) TW_EXCLUDES(mutex_);
   std::optional<ReadyChunk> TakeChunk(std::string_view chunk_id) TW_EXCLUDES(mutex_);
   void Discard(std::string_view chunk_id, std::string_view why) TW_EXCLUDES(mutex_);
+  void Refuse(std::string_view chunk_id, const Error& error) TW_EXCLUDES(mutex_);
   SnapshotNotes Publish(std::string_view chunk_id, uint64_t rows) TW_EXCLUDES(mutex_);
   CopyStep NextOfCopy(std::string_view chunk_id, std::chrono::milliseconds timeout)
       TW_EXCLUDES(mutex_);
@@ -51,7 +52,8 @@ class SnapshotRun::Impl {
     Stage stage = Stage::kReading;
     std::optional<Chunk> chunk;  // kReady
     SnapshotPlan::Outcome outcome;
-    std::string why;  // kDiscarded
+    std::string why;               // kDiscarded
+    std::optional<Error> refused;  // by the topic; kDiscarded
 
     // A copy in one piece. The last chunk is only known as such once the copy has ended, so one
     // is held back.

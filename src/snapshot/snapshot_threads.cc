@@ -401,7 +401,7 @@ Status SnapshotRun::Impl::DoRange(const SnapshotJob& job, SnapshotReader& reader
   chunk_id.clear();
   std::chrono::milliseconds pause{0};
   std::string why;
-  bool published = false;
+  std::optional<Error> refused;
   {
     MutexLock lock(mutex_);
     const std::stop_token stop = stop_.get_token();
@@ -412,8 +412,10 @@ Status SnapshotRun::Impl::DoRange(const SnapshotJob& job, SnapshotReader& reader
            !stop.stop_requested()) {
       changed_.Wait(mutex_, stop, 1h);
     }
-    published = under_way.stage == UnderWay::Stage::kPublished;
-    if (published) {
+    refused = std::move(under_way.refused);
+    if (refused) {
+      // Given back by Fail().
+    } else if (under_way.stage == UnderWay::Stage::kPublished) {
       pause = plan_->ObserveRead(job, took, rows, why);
     } else if (under_way.stage == UnderWay::Stage::kDiscarded && plan_->Wants(job)) {
       metrics_.Again();
@@ -431,6 +433,7 @@ Status SnapshotRun::Impl::DoRange(const SnapshotJob& job, SnapshotReader& reader
     under_way_.erase(found);
     changed_.NotifyAll();
   }
+  if (refused) return *std::move(refused);
   if (pause.count() > 0) Pause(pause, std::move(why));
   return {};
 }
@@ -454,21 +457,19 @@ Status SnapshotRun::Impl::DoWhole(const SnapshotJob& job, SnapshotReader& reader
   if (copied) {
     copy.copied = true;
     changed_.NotifyAll();
-    while (!copy.ended && plan_->Wants(job) && !stop.stop_requested()) {
+    while (!copy.ended && !copy.failed && plan_->Wants(job) && !stop.stop_requested()) {
       changed_.Wait(mutex_, stop, 1h);
     }
-    if (!copy.ended) plan_->GiveBack(job);
-    chunk_id.clear();
   }
-  const bool wanted = plan_->Wants(job) || copy.ended;
+  chunk_id.clear();  // it has no window
+  const bool ended = copy.ended;
+  if (copy.refused) copied = *copy.refused;
   under_way_.erase(found);  // the stream is told that the copy has ended, whatever became of it
   changed_.NotifyAll();
-  if (!copied && !wanted) {
-    plan_->GiveBack(job);
-    chunk_id.clear();
-    return {};
-  }
-  return copied;
+  if (ended) return {};
+  if (!copied && plan_->Wants(job)) return copied;  // Fail() gives it back
+  plan_->GiveBack(job);
+  return {};
 }
 
 Status SnapshotRun::Impl::CopyRows(const std::string& id, const SnapshotJob& job, Chunk chunk) {
@@ -479,9 +480,11 @@ Status SnapshotRun::Impl::CopyRows(const std::string& id, const SnapshotJob& job
     wanted = plan_->CheckKey(job, chunk.schema);
     if (wanted) {
       UnderWay& copy = under_way_.at(id);
-      while (copy.queue.size() >= kCopyQueue && plan_->Wants(job) && !stop.stop_requested()) {
+      while (copy.queue.size() >= kCopyQueue && !copy.failed && plan_->Wants(job) &&
+             !stop.stop_requested()) {
         changed_.Wait(mutex_, stop, 1h);
       }
+      if (copy.refused) return *copy.refused;
       wanted = plan_->Wants(job) && !stop.stop_requested();
       if (wanted) copy.queue.push_back(std::move(chunk));
       changed_.NotifyAll();
