@@ -89,6 +89,16 @@ Status Checkpoint::Parse(const std::map<std::string, std::string>& state, const 
       pending_.in_progress =
           PartialTransaction{part.position(), part.events(), part.last_ordinal(), part.hash()};
     }
+    pending_.after_gap = loaded.after_gap();
+    for (const state::v1::Gap& stored : loaded.gaps()) {
+      PassedGap& gap = pending_.gaps.emplace_back();
+      gap.code = stored.code();
+      gap.message = stored.message();
+      if (stored.has_from()) gap.from = Position{stored.from()};
+      if (stored.has_to()) gap.to = Position{stored.to()};
+      gap.at_micros = stored.at_micros();
+      gap.epoch = stored.epoch();
+    }
     pending_.frontier_time_micros = loaded.frontier_time_micros();
     pending_.saved_at_micros = loaded.saved_at_micros();
     pending_.epoch = loaded.epoch();
@@ -105,7 +115,9 @@ Status Checkpoint::Parse(const std::map<std::string, std::string>& state, const 
       for (const auto& [table, fingerprint] : known.schemas()) schemas_[table] = fingerprint;
     }
   }
-  resume_point_.identity = pending_.identity;
+  // Whatever a new start behind a gap had begun is begun again.
+  resume_point_.after_gap = pending_.after_gap;
+  if (!pending_.after_gap) resume_point_.identity = pending_.identity;
   resume_point_.frontier = pending_.frontier;
   resumed_transaction_ = pending_.in_progress;
   if (resumed_transaction_) resume_point_.in_progress = Position{resumed_transaction_->position};
@@ -133,7 +145,45 @@ void Checkpoint::EncodeConstantPart() {
   state.set_log_id(log_id_);
   state.set_epoch(pending_.epoch);
   for (const auto& [name, value] : pending_.identity) (*state.mutable_identity())[name] = value;
+  state.set_after_gap(pending_.after_gap);
+  for (const PassedGap& gap : pending_.gaps) {
+    state::v1::Gap& stored = *state.add_gaps();
+    stored.set_code(gap.code);
+    stored.set_message(gap.message);
+    stored.set_has_from(gap.from.has_value());
+    if (gap.from) stored.set_from(gap.from->text);
+    stored.set_has_to(gap.to.has_value());
+    if (gap.to) stored.set_to(gap.to->text);
+    stored.set_at_micros(gap.at_micros);
+    stored.set_epoch(gap.epoch);
+  }
   constant_part_ = state.SerializeAsString();
+}
+
+void Checkpoint::StartAfterGap(const Error& gap) {
+  PassedGap passed;
+  passed.code = gap.code;
+  passed.message = gap.message;
+  passed.from = std::exchange(pending_.frontier, std::nullopt);
+  if (!passed.from && pending_.after_gap) passed.from = pending_.gaps.back().from;
+  passed.at_micros = clock_.UnixMicros();
+  pending_.frontier_time_micros = 0;
+  pending_.in_progress.reset();
+  pending_.after_gap = true;
+  StartEpoch();
+  passed.epoch = pending_.epoch;
+  pending_.gaps.push_back(std::move(passed));
+  if (pending_.gaps.size() > kGapsKept) pending_.gaps.erase(pending_.gaps.begin());
+  gaps_changed_ = true;
+  version_at_mark_ = pending_.last_version;
+  SetIdentity({});
+}
+
+void Checkpoint::EndGap(std::string_view frontier) {
+  pending_.after_gap = false;
+  pending_.gaps.back().to = Position{std::string(frontier)};
+  gaps_changed_ = true;
+  EncodeConstantPart();
 }
 
 void Checkpoint::SetIdentity(const SourceIdentity& identity) {
@@ -146,6 +196,7 @@ void Checkpoint::SetFrontier(std::string_view frontier, int64_t commit_time_micr
   if (!pending_.frontier) pending_.frontier.emplace();
   pending_.frontier->text.assign(frontier);
   pending_.frontier_time_micros = commit_time_micros;
+  if (pending_.after_gap) EndGap(frontier);
 }
 
 void Checkpoint::SetInProgress(std::optional<PartialTransaction> transaction) {
@@ -213,9 +264,12 @@ void Checkpoint::Seal(AppendBatch& batch) {
   sealed.frontier = pending_.frontier;
   sealed.frontier_time_micros = pending_.frontier_time_micros;
   sealed.saved_at_micros = pending_.saved_at_micros;
+  sealed.epoch = pending_.epoch;
   sealed.last_version = pending_.last_version;
   sealed.in_progress = pending_.in_progress;
-  identity_changed_ = false;
+  sealed.after_gap = pending_.after_gap;
+  if (gaps_changed_) sealed.gaps = pending_.gaps;
+  identity_changed_ = gaps_changed_ = false;
   {
     MutexLock lock(mutex_);
     for (const auto& [partition, end] : ends_) (*state.mutable_ends())[partition] = end;
@@ -243,9 +297,12 @@ std::optional<DurableFrontier> Checkpoint::Published(const AppendReceipt& receip
   sealed_.pop_front();
   const bool moved = sealed.frontier && sealed.frontier != durable_.frontier;
   if (sealed.identity) durable_.identity = std::move(*sealed.identity);
+  if (sealed.gaps) durable_.gaps = std::move(*sealed.gaps);
+  durable_.after_gap = sealed.after_gap;
   durable_.frontier = std::move(sealed.frontier);
   durable_.frontier_time_micros = sealed.frontier_time_micros;
   durable_.saved_at_micros = sealed.saved_at_micros;
+  durable_.epoch = sealed.epoch;
   durable_.last_version = sealed.last_version;
   durable_.in_progress = std::move(sealed.in_progress);
   ends_ = receipt.ends;

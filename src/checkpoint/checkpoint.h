@@ -43,8 +43,21 @@ struct PartialTransaction {
   bool operator==(const PartialTransaction&) const = default;
 };
 
+// Changes that nobody can have any more, and that a new start passed (`on_gap: resnapshot`).
+struct PassedGap {
+  std::string code;
+  std::string message;
+  std::optional<Position> from;  // the frontier in front of it
+  std::optional<Position> to;    // where the source began anew; unknown until it has
+  int64_t at_micros = 0;         // of the new start, Unix time
+  uint32_t epoch = 0;            // that began with it
+  bool operator==(const PassedGap&) const = default;
+};
+
 class Checkpoint {
  public:
+  static constexpr size_t kGapsKept = 10;
+
   // What one stored CaptureState says, and what the topic confirmed since.
   struct Durable {
     SourceIdentity identity;
@@ -54,6 +67,8 @@ class Checkpoint {
     uint32_t epoch = 0;
     int64_t last_version = 0;
     std::optional<PartialTransaction> in_progress;
+    bool after_gap = false;       // began anew behind the last of `gaps`, no frontier yet
+    std::vector<PassedGap> gaps;  // the last ones, in their order
   };
 
   // From the state of a topic that stands at `ends` now. Without a state a new epoch begins.
@@ -72,6 +87,10 @@ class Checkpoint {
   }
 
   // --- pending side ---
+  // The log behind the frontier is lost: a new epoch without identity and frontier. It holds once
+  // it is stored, and until the first frontier is set the source gets it as ResumePoint::after_gap.
+  void StartAfterGap(const Error& gap);
+  const std::vector<PassedGap>& gaps() const { return pending_.gaps; }
   uint32_t epoch() const { return pending_.epoch; }
   int64_t NextVersion() { return ++pending_.last_version; }
   int64_t last_version() const { return pending_.last_version; }
@@ -105,6 +124,7 @@ class Checkpoint {
   Checkpoint(std::string source, std::string source_type, std::string log_id, const Clock& clock);
   Status Parse(const std::map<std::string, std::string>& state, const Offsets& ends);
   void StartEpoch();
+  void EndGap(std::string_view frontier);
   void EncodeConstantPart();
 
   const std::string source_;
@@ -119,15 +139,19 @@ class Checkpoint {
   // What Seal() notes until the receipt comes.
   struct Sealed {
     std::optional<SourceIdentity> identity;  // if it changed
+    std::optional<std::vector<PassedGap>> gaps;
+    bool after_gap = false;
     std::optional<Position> frontier;
     int64_t frontier_time_micros = 0;
     int64_t saved_at_micros = 0;
+    uint32_t epoch = 0;
     int64_t last_version = 0;
     std::optional<PartialTransaction> in_progress;
   };
 
   Durable pending_;
   bool identity_changed_ = false;
+  bool gaps_changed_ = false;
   std::string constant_part_;  // of the encoded state: what only SetIdentity() changes
   std::map<std::string, uint64_t, std::less<>> schemas_;  // table -> fingerprint
   bool schemas_changed_ = false;

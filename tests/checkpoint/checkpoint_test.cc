@@ -195,5 +195,69 @@ TEST_F(CheckpointTest, DoesNotRollBackWhatIsSealed) {
   EXPECT_EQ(checkpoint->NextVersion(), version + 1);
 }
 
+TEST_F(CheckpointTest, BeginsAnewBehindAGapInAnEpochOfItsOwn) {
+  auto first = Load();
+  first->SetIdentity({{"system", "7"}});
+  first->SetFrontier("0/10", 42);
+  first->SetInProgress(PartialTransaction{"0/20", 5, 7, 0x1234});
+  const int64_t version = first->NextVersion();
+  Store(*first);
+
+  auto lost = Load();
+  lost->StartAfterGap({Disposition::kGap, "pg_slot_missing", "the slot is gone"});
+  EXPECT_GT(lost->epoch(), first->epoch());
+  Store(*lost);
+  EXPECT_TRUE(lost->durable().after_gap);
+  EXPECT_FALSE(lost->durable().frontier.has_value());
+  EXPECT_EQ(lost->durable().epoch, lost->epoch());
+
+  // Killed after the intent: all of it is begun again.
+  for (int i = 0; i < 2; ++i) {
+    auto begun = Load();
+    const ResumePoint& resume = begun->resume_point();
+    EXPECT_TRUE(resume.after_gap);
+    EXPECT_TRUE(resume.identity.empty());
+    EXPECT_FALSE(resume.frontier.has_value());
+    EXPECT_FALSE(resume.in_progress.has_value());
+    EXPECT_EQ(begun->epoch(), lost->epoch());
+    begun->SetIdentity({{"system", "8"}});
+    Store(*begun);
+  }
+
+  auto anew = Load();
+  anew->SetIdentity({{"system", "8"}});
+  anew->SetFrontier("0/90", 0);
+  EXPECT_GT(anew->NextVersion(), version);
+  Store(*anew);
+  EXPECT_FALSE(anew->durable().after_gap);
+  auto after = Load();
+  EXPECT_FALSE(after->resume_point().after_gap);
+  EXPECT_EQ(after->resume_point().identity, (SourceIdentity{{"system", "8"}}));
+  ASSERT_EQ(after->durable().gaps.size(), 1u);
+  const PassedGap expected{"pg_slot_missing", "the slot is gone",  Position{"0/10"},
+                           Position{"0/90"},  clock_.UnixMicros(), anew->epoch()};
+  EXPECT_EQ(after->durable().gaps[0], expected);
+}
+
+TEST_F(CheckpointTest, AGapBehindAGapLacksWhatBothLack) {
+  auto checkpoint = Load();
+  checkpoint->SetFrontier("0/10", 42);
+  checkpoint->StartAfterGap({Disposition::kGap, "first", "a"});
+  checkpoint->StartAfterGap({Disposition::kGap, "second", "b"});
+  EXPECT_EQ(checkpoint->gaps().back().from, Position{"0/10"});
+}
+
+TEST_F(CheckpointTest, KeepsTheLastGapsOnly) {
+  for (int i = 0; i < 15; ++i) {
+    auto checkpoint = Load();
+    checkpoint->StartAfterGap({Disposition::kGap, "lost", std::to_string(i)});
+    checkpoint->SetFrontier("0/10", 0);
+    Store(*checkpoint);
+  }
+  auto checkpoint = Load();
+  ASSERT_EQ(checkpoint->gaps().size(), Checkpoint::kGapsKept);
+  EXPECT_EQ(checkpoint->gaps().back().message, "14");
+}
+
 }  // namespace
 }  // namespace tailwater
