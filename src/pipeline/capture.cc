@@ -56,9 +56,9 @@ class Capture::Impl {
         queue_bytes_(metrics.GetGauge("tailwater_producer_queue_bytes",
                                       "Bytes handed to the topic and not durable yet.")) {
     for (CaptureSource& source : sources) {
-      sources_.emplace_back(source.name, source.type);
-      runners_.push_back(
-          std::make_unique<SourceRunner>(std::move(source), options_, clock_, [this] { Wake(); }));
+      sources_.push_back({source.name, source.type, source.snapshot.mode});
+      runners_.push_back(std::make_unique<SourceRunner>(
+          std::move(source), options_, clock_, [this] { Wake(); }, [this] { return IsWhole(); }));
     }
     MutexLock lock(mutex_);
     status_.since_micros = clock_.UnixMicros();
@@ -142,7 +142,7 @@ class Capture::Impl {
  private:
   Result<SourceRunner*> Find(const std::string& source) {
     for (size_t i = 0; i < sources_.size(); ++i) {
-      if (sources_[i].first == source) return runners_[i].get();
+      if (sources_[i].name == source) return runners_[i].get();
     }
     return Error{Disposition::kReject, "source_unknown",
                  fmt::format("there is no source '{}'", source)};
@@ -279,15 +279,19 @@ class Capture::Impl {
   // What cannot be read now is the sources' to report.
   void Announce() {
     const auto state = gate_->writer().LoadState();
-    for (const auto& [name, type] : sources_) {
+    for (const auto& [name, type, snapshot] : sources_) {
       const bool resumes = state && state->contains(CheckpointKey(name));
       logger_.Info(resumes ? "source resumes from its checkpoint" : "source starts",
                    {{"source", name}, {"type", type}});
-      if (state && !resumes) {
+      if (!state || resumes) continue;
+      if (snapshot == SnapshotMode::kNever) {
         logger_.Warn(
-            "first start: rows from before it are not copied yet, sinks get what changes from now "
-            "on",
+            "first start with `snapshot: {mode: never}`: rows from before it are not copied, sinks "
+            "get what changes from now on",
             {{"source", name}});
+      } else {
+        logger_.Info("first start: rows from before it are copied while changes stream",
+                     {{"source", name}});
       }
     }
   }
@@ -304,6 +308,14 @@ class Capture::Impl {
       MutexLock lock(mutex_);
       if (!std::exchange(woken_, false) && due > now) changed_.Wait(mutex_, stop, due - now);
     }
+  }
+
+  // Whether the topic still holds everything from its first record on.
+  Result<bool> IsWhole() {
+    TW_ASSIGN_OR_RETURN(const std::shared_ptr<TopicReader> reader, topic_.OpenReader());
+    TW_ASSIGN_OR_RETURN(const auto ranges, reader->Ranges());
+    return std::all_of(ranges.begin(), ranges.end(),
+                       [](const auto& range) { return range.second.begin == 0; });
   }
 
   void CloseTopic() {
@@ -325,7 +337,12 @@ class Capture::Impl {
   const CaptureOptions options_;
   const Logger logger_;
   Gauge& queue_bytes_;
-  std::vector<std::pair<std::string, std::string>> sources_;  // names and types
+  struct SourceFacts {
+    std::string name;
+    std::string type;
+    SnapshotMode snapshot;
+  };
+  std::vector<SourceFacts> sources_;
   std::vector<std::unique_ptr<SourceRunner>> runners_;
   std::unique_ptr<TopicGate> gate_;  // of the main thread; ends before the runners, see Main()
 

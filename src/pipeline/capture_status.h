@@ -27,6 +27,16 @@ enum class SourceState : uint8_t {
 std::string_view SourceStateName(SourceState state);
 
 // What is unknown is absent.
+// Changes that were lost, and passed by a new start (`on_gap: resnapshot`).
+struct GapStatus {
+  std::string code;
+  std::string message;
+  std::optional<Position> from;  // durable in front of it
+  std::optional<Position> to;    // where the source began anew; absent until it has
+  int64_t at_micros = 0;         // of the new start, Unix time
+  uint32_t epoch = 0;            // that began with it
+};
+
 struct SourceStatus {
   std::string name;
   std::string type;
@@ -59,6 +69,7 @@ struct SourceStatus {
   std::optional<InProgress> in_progress;  // a transaction of which a part is durable
 
   SnapshotsStatus snapshots;
+  std::vector<GapStatus> gaps;  // the last ones, in their order
 };
 
 enum class CapturePhase : uint8_t {

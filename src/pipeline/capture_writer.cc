@@ -131,20 +131,25 @@ Status CaptureWriter::Establish(const SourceIdentity& identity,
     taken_.received = checkpoint_.frontier();
     AppendFrontierRecord();
   }
-  checkpoint_dirty_ = true;
   TW_TRY(TakeNotesIfWanted());
-  TW_TRY(Cut(false));
-  gate_.Flush();
-  if (!WaitAnswered(stop_)) {
-    return Fail({Disposition::kCancelled, "stopped", "stopped while the checkpoint is stored"});
-  }
-  TW_TRY(Check());
+  TW_TRY(StoreCheckpoint());
   if (frontier) {
     TW_CRASH_POINT("frontier_established");
   } else {
     TW_CRASH_POINT("intent_established");
   }
   return {};
+}
+
+Status CaptureWriter::StoreCheckpoint() {
+  TW_TRY(Check());
+  checkpoint_dirty_ = true;
+  TW_TRY(Cut(false));
+  gate_.Flush();
+  if (!WaitAnswered(stop_)) {
+    return Fail({Disposition::kCancelled, "stopped", "stopped while the checkpoint is stored"});
+  }
+  return Check();
 }
 
 Status CaptureWriter::AdvanceIdle(std::string_view frontier) {

@@ -62,6 +62,9 @@ class CaptureWriter final : public ChangeWriter {
   Status AdvanceIdle(std::string_view frontier) override;
   Status Flush() override;
 
+  // Stores the checkpoint as it is, durably before it returns. Outside of a transaction.
+  Status StoreCheckpoint();
+
   // The run is over: drops an open transaction and publishes what was committed before it.
   void Finish();
   // Until everything in flight was answered; false if `stop` came first.

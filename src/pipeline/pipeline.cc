@@ -100,9 +100,13 @@ std::shared_ptr<PipelineSink> Pipeline::MakeSink(SinkConfig config) {
   const Labels labels = {{"pipeline", config_.name}, {"sink", sink.name}};
   metrics_.Show(labels);
   Metrics& scope = metrics_.Scoped(labels);
-  SinkContext context{
-      config_.name, sink.name,         sink.rules.tables, Logger(config_.name + "." + sink.name),
-      scope,        std::move(sources), sink.rules.schema_changes};
+  SinkContext context{config_.name,
+                      sink.name,
+                      sink.rules.tables,
+                      Logger(config_.name + "." + sink.name),
+                      scope,
+                      std::move(sources),
+                      sink.rules.schema_changes};
   // The runner's thread asks these: it ends before the sink and the pipeline do.
   SinkRunnerOptions options = options_.sinks;
   options.keyless_tables = [this, &sink] { return KeylessTables(sink); };
@@ -128,12 +132,15 @@ SourceContext Pipeline::ContextFor(const SourceConfig& source, std::string scrat
 
 CaptureSource Pipeline::SourceFor(const SourceConfig& source) const {
   const std::string scratch = config_.topic.ScratchDir() + "/" + source.name;
-  return {source.name, source.type->type,
+  return {source.name,
+          source.type->type,
           [this, &source, scratch]() -> Result<std::unique_ptr<Source>> {
             TW_ASSIGN_OR_RETURN(std::string folder, PrepareScratch(scratch));
             return source.type->create(source.config, ContextFor(source, std::move(folder)));
           },
-          &metrics_.Scoped({{"pipeline", config_.name}, {"source", source.name}})};
+          &metrics_.Scoped({{"pipeline", config_.name}, {"source", source.name}}),
+          source.snapshot,
+          source.on_gap};
 }
 
 Result<std::unique_ptr<SourceTools>> Pipeline::CreateTools(const SourceConfig& source) const {

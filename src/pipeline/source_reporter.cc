@@ -113,6 +113,14 @@ void SourceReporter::Restarted() {
   ++status_.reconnects;
 }
 
+void SourceReporter::GapFound(std::string_view code) {
+  metrics_
+      .GetCounter("tailwater_source_gaps_total",
+                  "Times that the source's log no longer held what was needed, by code.",
+                  {{"code", std::string(code)}})
+      .Add();
+}
+
 void SourceReporter::Starting() {
   MutexLock lock(mutex_);
   status_.next_retry_micros.reset();

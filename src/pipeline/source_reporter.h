@@ -32,6 +32,8 @@ class SourceReporter {
   void Enter(SourceState state, const Error& error,
              std::optional<std::chrono::milliseconds> retry_in) TW_EXCLUDES(mutex_);
   void Restarted() TW_EXCLUDES(mutex_);
+  // The source named a gap, whatever is done about it.
+  void GapFound(std::string_view code);
   // A run begins; what was wrong before holds until the server is heard.
   void Starting() TW_EXCLUDES(mutex_);
 

@@ -1,9 +1,9 @@
-// Keeps one source running: loads its checkpoint, runs it, acts on how the run ended, and starts
-// over.
+// Keeps one source running: loads its checkpoint, runs it with its snapshots beside it, acts on how
+// the run ended, and starts over; behind a gap, if `on_gap` says so, in a new epoch.
 //
-// Threads: one of its own between Start() and Join(); Tick() from the time keeper,
-// UpdateGauges() and GetStatus() from any thread. Ownership: owns source, checkpoint and writer.
-// The gate outlives the runner's thread, and ends before the runner.
+// Threads: one of its own between Start() and Join(); Tick() from the time keeper, the rest from
+// any thread. Ownership: owns source, checkpoint, writer and snapshots. The gate outlives the
+// runner's thread, and ends before the runner.
 #pragma once
 
 #include <memory>
@@ -14,6 +14,7 @@
 #include "pipeline/capture.h"
 #include "pipeline/capture_writer.h"
 #include "pipeline/source_reporter.h"
+#include "snapshot/snapshot_run.h"
 #include "tailwater/log.h"
 #include "util/mutex.h"
 
@@ -21,8 +22,9 @@ namespace tailwater {
 
 class SourceRunner {
  public:
+  // `wake`: Tick() has something to do. `topic_is_whole`: see SnapshotRunOptions.
   SourceRunner(CaptureSource source, const CaptureOptions& options, const Clock& clock,
-               std::function<void()> wake);
+               std::function<void()> wake, std::function<Result<bool>()> topic_is_whole);
 
   // `stop`: end the source and let what it handed over become durable; `give_up`: do not wait for
   // that any longer.
@@ -43,10 +45,23 @@ class SourceRunner {
  private:
   enum class Next : uint8_t { kAgain, kHalt };
 
+  // A run that ended: not whether it should have.
+  struct Ended {
+    Status status;
+    bool source_gap = false;  // kGap out of Source::Run(), and no other's
+  };
+
   void Loop(TopicGate& gate, const std::stop_token& stop, const std::stop_token& give_up);
   // Until the source's run ended and everything in flight was answered.
-  Status RunOnce(TopicGate& gate, const std::stop_token& stop, const std::stop_token& give_up);
-  Status RunGuarded(TopicGate& gate, const std::stop_token& stop, const std::stop_token& give_up);
+  Ended RunOnce(TopicGate& gate, const std::stop_token& stop, const std::stop_token& give_up);
+  Ended RunGuarded(TopicGate& gate, const std::stop_token& stop, const std::stop_token& give_up);
+  // Everything that a run needs, from the stored state.
+  Status Prepare(TopicGate& gate, const std::stop_source& run_stop) TW_EXCLUDES(mutex_);
+  // `on_gap: resnapshot`: stores a new epoch behind the gap. The gap itself, if there were too many
+  // lately.
+  Status StartOver(TopicGate& gate, const Error& gap, const std::stop_token& stop)
+      TW_EXCLUDES(mutex_);
+  std::shared_ptr<SnapshotRun> snapshots() const TW_EXCLUDES(mutex_);
   // Acts on the error; for kAgain the wait is over.
   Next ActOn(const Error& error, Backoff& backoff, const std::stop_token& stop);
   void Release(DurableFrontier frontier) TW_EXCLUDES(release_mutex_);
@@ -55,6 +70,7 @@ class SourceRunner {
   const CaptureOptions& options_;
   const Clock& clock_;
   const std::function<void()> wake_;
+  const std::function<Result<bool>()> topic_is_whole_;
   const Logger logger_;
   SourceReporter reporter_;
   std::unique_ptr<Source> instance_;  // the runner's thread
@@ -62,6 +78,9 @@ class SourceRunner {
 
   mutable Mutex mutex_;
   std::unique_ptr<Checkpoint> checkpoint_ TW_GUARDED_BY(mutex_);
+  // Of the last run, and still looked at when it is over. The writer calls it as long as something
+  // is in flight; who asks something of it holds it meanwhile.
+  std::shared_ptr<SnapshotRun> snapshots_ TW_GUARDED_BY(mutex_);
   std::unique_ptr<CaptureWriter> writer_ TW_GUARDED_BY(mutex_);
 
   Mutex release_mutex_;
