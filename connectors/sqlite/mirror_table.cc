@@ -1,30 +1,32 @@
 #include "sqlite/mirror_table.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "sqlite/column_values.h"
-#include "sqlite/target_schema.h"
 #include "support/text.h"
 
 namespace tailwater {
 
 using sqlite::Statement;
 
-MirrorTable::MirrorTable(sqlite::Database& database, const TableSchema& schema, Origin& origin,
-                         Tombstones& tombstones)
+MirrorTable::MirrorTable(sqlite::Database& database, const TableSchema& schema, TargetFit fit,
+                         Origin& origin, Tombstones& tombstones)
     : database_(database),
       origin_(origin),
       tombstones_(tombstones),
       target_(Quoted(origin.target)),
       columns_(schema.columns()),
+      fit_(std::move(fit)),
       keys_(schema.key_columns()),
       scratch_(schema.columns().size()),
       image_(schema.columns().size()) {}
 
 Result<std::unique_ptr<MirrorTable>> MirrorTable::Open(sqlite::Database& database,
-                                                       const TableSchema& schema, Origin& origin,
-                                                       Tombstones& tombstones) {
-  std::unique_ptr<MirrorTable> table(new MirrorTable(database, schema, origin, tombstones));
+                                                       const TableSchema& schema, TargetFit fit,
+                                                       Origin& origin, Tombstones& tombstones) {
+  std::unique_ptr<MirrorTable> table(
+      new MirrorTable(database, schema, std::move(fit), origin, tombstones));
   TW_TRY(table->Prepare());
   return table;
 }
@@ -34,12 +36,14 @@ Result<std::unique_ptr<MirrorTable>> MirrorTable::Open(sqlite::Database& databas
 Status MirrorTable::Prepare() {
   std::string names, values, sets, matches, keys;
   for (size_t i = 0; i < columns_.size(); ++i) {
+    if (fit_.left_out[i]) continue;
     const std::string name = Quoted(columns_[i].name);
     names += name + ", ";
     values += fmt::format("?{}, ", i + 1);
     matches += fmt::format("{} IS ?{} AND ", name, i + 1);
     if (!columns_[i].key) sets += fmt::format("{0} = excluded.{0}, ", name);
   }
+  for (const std::string& absent : fit_.absent) sets += Quoted(absent) + " = NULL, ";
   const size_t count = columns_.size();
   if (keys_.empty()) {
     TW_ASSIGN_OR_RETURN(upsert_, database_.Prepare(fmt::format(
@@ -108,13 +112,13 @@ Result<MirrorTable::Outcome> MirrorTable::UpdatePart(const Change& change, std::
   int parameter = static_cast<int>(keys_.size());
   statement->Bind(++parameter, change.version);
   for (size_t i = 0; i < image.size(); ++i) {
-    if (columns_[i].key || image[i].is_unchanged()) continue;
+    if (columns_[i].key || fit_.left_out[i] || image[i].is_unchanged()) continue;
     TW_TRY(Bind(*statement, ++parameter, i, image[i]));
   }
   TW_TRY(statement->Run());
   if (database_.changes() > 0) return Outcome::kApplied;
   TW_ASSIGN_OR_RETURN(const std::optional<int64_t> held, HeldVersion(image));
-  return held ? Outcome::kSuperseded : Outcome::kBaseMissing;
+  return held && *held > change.version ? Outcome::kSuperseded : Outcome::kBaseMissing;
 }
 
 Result<Statement*> MirrorTable::PartStatement(Row image) {
@@ -123,16 +127,19 @@ Result<Statement*> MirrorTable::PartStatement(Row image) {
   const auto known = parts_.find(mask_);
   if (known != parts_.end()) return &known->second;
   std::string sets;
+  for (const std::string& absent : fit_.absent) sets += Quoted(absent) + " = NULL, ";
   size_t parameter = keys_.size() + 1;
   const size_t version = parameter;
+  int64_t since = 0;  // a row that is older never held what did not change
   for (size_t i = 0; i < image.size(); ++i) {
-    if (columns_[i].key || image[i].is_unchanged()) continue;
+    if (image[i].is_unchanged() && !fit_.left_out[i]) since = std::max(since, fit_.since[i]);
+    if (columns_[i].key || fit_.left_out[i] || image[i].is_unchanged()) continue;
     sets += fmt::format("{} = ?{}, ", Quoted(columns_[i].name), ++parameter);
   }
-  TW_ASSIGN_OR_RETURN(
-      Statement statement,
-      database_.Prepare(fmt::format("UPDATE {0} SET {1}{2} = ?{3} WHERE {4} AND {2} <= ?{3}",
-                                    target_, sets, kVersionColumn, version, key_match_)));
+  TW_ASSIGN_OR_RETURN(Statement statement,
+                      database_.Prepare(fmt::format(
+                          "UPDATE {0} SET {1}{2} = ?{3} WHERE {4} AND {2} <= ?{3} AND {2} >= {5}",
+                          target_, sets, kVersionColumn, version, key_match_, since)));
   return &parts_.emplace(mask_, std::move(statement)).first->second;
 }
 
@@ -200,6 +207,10 @@ Row MirrorTable::Image(const Change& change) {
   bool filled = false;
   for (size_t i = 0; i < change.after.size(); ++i) {
     const Value& value = change.after[i];
+    if (fit_.left_out[i]) {
+      ++left_out_;
+      continue;
+    }
     if (value.is_omitted()) ++omitted_;
     if (!value.is_unchanged()) continue;
     const bool known =
@@ -217,6 +228,7 @@ Row MirrorTable::Image(const Change& change) {
 }
 
 Status MirrorTable::Bind(Statement& statement, int parameter, size_t column, const Value& value) {
+  if (fit_.left_out[column]) return {};  // its parameter is in no statement
   return BindValue(statement, parameter, value, scratch_[column]);
 }
 

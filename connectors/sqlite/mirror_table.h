@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sqlite/origin_catalog.h"
+#include "sqlite/target_schema.h"
 #include "sqlite/tombstones.h"
 #include "support/sqlite.h"
 #include "tailwater/change.h"
@@ -23,10 +24,10 @@ class MirrorTable {
  public:
   enum class Outcome : uint8_t { kApplied, kSuperseded, kBaseMissing };
 
-  // The target fits the schema (PrepareTarget). `origin` and `tombstones` outlive this.
+  // As PrepareTarget() found the target to fit. `origin` and `tombstones` outlive this.
   static Result<std::unique_ptr<MirrorTable>> Open(sqlite::Database& database,
-                                                   const TableSchema& schema, Origin& origin,
-                                                   Tombstones& tombstones);
+                                                   const TableSchema& schema, TargetFit fit,
+                                                   Origin& origin, Tombstones& tombstones);
 
   // Inserts, updates, deletes and snapshot rows of this schema. `key` is the record key.
   // "sqlite_constraint", "sqlite_too_big", "record_malformed", "before_image_missing": the change
@@ -34,9 +35,11 @@ class MirrorTable {
   Result<Outcome> Apply(const Change& change, std::string_view key);
   // Columns written as NULL because the record lacked them.
   uint64_t TakeOmitted() { return std::exchange(omitted_, 0); }
+  // Values that were left out because the target lacks their column.
+  uint64_t TakeLeftOut() { return std::exchange(left_out_, 0); }
 
  private:
-  MirrorTable(sqlite::Database& database, const TableSchema& schema, Origin& origin,
+  MirrorTable(sqlite::Database& database, const TableSchema& schema, TargetFit fit, Origin& origin,
               Tombstones& tombstones);
   Status Prepare();
 
@@ -61,6 +64,7 @@ class MirrorTable {
   Tombstones& tombstones_;
   const std::string target_;  // quoted
   std::vector<Column> columns_;
+  const TargetFit fit_;
   std::vector<uint32_t> keys_;
   std::string key_match_;  // "k1" = ?1 AND … AND _tailwater_origin = …
   sqlite::Statement upsert_, delete_, version_, delete_by_hash_, delete_by_scan_;
@@ -70,6 +74,7 @@ class MirrorTable {
   std::string mask_;
   bool partial_ = false;
   uint64_t omitted_ = 0;
+  uint64_t left_out_ = 0;
 };
 
 }  // namespace tailwater

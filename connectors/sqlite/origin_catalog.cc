@@ -12,7 +12,14 @@ Status OriginCatalog::Open(sqlite::Database& database) {
         swept_version INTEGER NOT NULL DEFAULT 0, deleted_version INTEGER NOT NULL DEFAULT 0,
         UNIQUE (source, source_table));
       CREATE TABLE IF NOT EXISTS _tailwater_columns (
-        origin INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (origin, name)) WITHOUT ROWID;)"));
+        origin INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (origin, name)) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS _tailwater_column_history (
+        origin INTEGER NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL DEFAULT '',
+        since INTEGER NOT NULL DEFAULT 0, dropped INTEGER, PRIMARY KEY (origin, name)) WITHOUT ROWID;
+      -- Files of an earlier release know the names only.
+      INSERT OR IGNORE INTO _tailwater_column_history (origin, name)
+        SELECT origin, name FROM _tailwater_columns WHERE NOT EXISTS (
+          SELECT 1 FROM _tailwater_column_history h WHERE h.origin = _tailwater_columns.origin);)"));
   TW_ASSIGN_OR_RETURN(
       find_,
       database.Prepare("SELECT origin, target, schema_version, swept_version, deleted_version "

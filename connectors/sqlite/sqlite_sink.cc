@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "sqlite/column_values.h"
@@ -20,6 +21,13 @@ constexpr std::chrono::milliseconds kLockWait{250};
 bool ConcernsTheChangeAlone(const Error& error) {
   return error.disposition == Disposition::kReject || error.code == "sqlite_constraint" ||
          error.code == "sqlite_too_big";
+}
+
+// Nothing of its table can be written until a person acts.
+bool StopsItsTable(const Error& error) {
+  return error.disposition == Disposition::kNeedsOperator &&
+         (error.code == "schema_incompatible" || error.code == "schema_change_halted" ||
+          error.code == "search_column_missing");
 }
 
 }  // namespace
@@ -44,9 +52,15 @@ SqliteSink::SqliteSink(SqliteSinkConfig config, TableRules<SqliteTableOptions> r
     : config_(std::move(config)),
       rules_(std::move(rules)),
       owner_(context.pipeline + "/" + context.name),
+      name_(context.name),
+      schema_changes_(context.schema_changes),
+      logger_(context.logger),
       omitted_total_(
           context.metrics.GetCounter("tailwater_sink_omitted_columns_total",
-                                     "Columns written as NULL because the record lacked them.")) {}
+                                     "Columns written as NULL because the record lacked them.")),
+      left_out_total_(context.metrics.GetCounter(
+          "tailwater_sink_left_out_columns_total",
+          "Values left out because the target lacks their column (schema_changes: ignore).")) {}
 
 Status SqliteSink::Open() {
   Rollback();
@@ -134,6 +148,7 @@ Status SqliteSink::Begin() {
 Result<std::vector<Verdict>> SqliteSink::Write(const DeliveryBatch& batch) {
   TW_TRY(Begin());
   last_schema_ = nullptr;
+  ++batches_;
   std::vector<Verdict> verdicts;
   verdicts.reserve(batch.deliveries.size());
   for (const Delivery& delivery : batch.deliveries) {
@@ -143,6 +158,9 @@ Result<std::vector<Verdict>> SqliteSink::Write(const DeliveryBatch& batch) {
     } else if (ConcernsTheChangeAlone(verdict.error())) {
       verdicts.push_back(
           Verdict::Rejected(verdict.error().code, std::move(verdict.error().message)));
+    } else if (StopsItsTable(verdict.error())) {
+      verdicts.push_back(
+          Verdict::TableStopped(verdict.error().code, std::move(verdict.error().message)));
     } else {
       return std::move(verdict).error();
     }
@@ -174,6 +192,8 @@ Result<Verdict> SqliteSink::WriteOne(const Delivery& delivery) {
   TW_ASSIGN_OR_RETURN(const MirrorTable::Outcome outcome, table->Apply(change, delivery.key));
   if (const uint64_t omitted = table->TakeOmitted())
     omitted_total_.Add(static_cast<double>(omitted));
+  if (const uint64_t left_out = table->TakeLeftOut())
+    left_out_total_.Add(static_cast<double>(left_out));
   switch (outcome) {
     case MirrorTable::Outcome::kApplied:
       return Verdict::Applied();
@@ -196,34 +216,68 @@ Result<MirrorTable*> SqliteSink::TableFor(const Change& change) {
     opened->second.origin = origin;
   }
   Opened& tables = opened->second;
-  const uint64_t fingerprint = change.schema->fingerprint();
-  auto table = tables.by_fingerprint.find(fingerprint);
-  // A schema record may tell that a column came back, though the schema itself was seen before.
-  const bool follow =
-      change.operation == Operation::kSchema && change.version > tables.origin->schema_version;
-  if (table == tables.by_fingerprint.end() || follow) {
-    if (const auto refused = tables.refused.find(fingerprint); refused != tables.refused.end()) {
-      return refused->second;
+  if (tables.stopped && tables.stopped_in == batches_) return *tables.stopped;
+  auto table = Prepare(change, tables);
+  if (!table) {
+    last_schema_ = nullptr;
+    // A schema record is no reason: the rows behind it are.
+    if (StopsItsTable(table.error()) && change.operation != Operation::kSchema) {
+      tables.stopped = table.error();
+      tables.stopped_in = batches_;
     }
-    const SqliteTableOptions* options = rules_.Find(change.source, change.table);
-    static const SqliteTableOptions kNone;
-    if (options == nullptr) options = &kNone;
-    Status ready = PrepareTarget(
-        database_, *tables.origin, change,
-        options->table.empty() ? DefaultTarget(change.schema->name()) : options->table,
-        options->search);
-    if (!ready) {
-      if (ConcernsTheChangeAlone(ready.error())) tables.refused.emplace(fingerprint, ready.error());
-      return std::move(ready).error();
-    }
-    TW_ASSIGN_OR_RETURN(auto made,
-                        MirrorTable::Open(database_, *change.schema, *tables.origin, tombstones_));
-    table = tables.by_fingerprint.insert_or_assign(fingerprint, std::move(made)).first;
+    return table;
   }
   last_schema_ = change.schema;
   last_source_ = change.source;
-  last_table_ = table->second.get();
-  return last_table_;
+  last_table_ = *table;
+  return table;
+}
+
+Result<MirrorTable*> SqliteSink::Prepare(const Change& change, Opened& tables) {
+  const uint64_t fingerprint = change.schema->fingerprint();
+  const auto table = tables.by_fingerprint.find(fingerprint);
+  // A schema record may tell that a column came back, though the schema itself was seen before.
+  const bool follow =
+      change.operation == Operation::kSchema && change.version > tables.origin->schema_version;
+  if (table != tables.by_fingerprint.end() && !follow) return table->second.get();
+  if (const auto refused = tables.refused.find(fingerprint); refused != tables.refused.end()) {
+    return refused->second;
+  }
+  Met& met = met_[{tables.origin->source, tables.origin->table}];
+  int64_t& first = met.first.try_emplace(fingerprint, change.version).first->second;
+  if (follow) {
+    first = change.version;
+  } else {
+    first = std::min(first, change.version);
+  }
+  if (change.version > met.newest) {
+    met.newest = change.version;
+    met.newest_fingerprint = fingerprint;
+  }
+  const SqliteTableOptions* options = rules_.Find(change.source, change.table);
+  static const SqliteTableOptions kNone;
+  if (options == nullptr) options = &kNone;
+  const bool outdated =
+      met.newest_fingerprint != fingerprint || change.version < tables.origin->schema_version;
+  auto fit = PrepareTarget(
+      database_, *tables.origin,
+      {.change = &change,
+       .target = options->table.empty() ? DefaultTarget(change.schema->name()) : options->table,
+       .search = &options->search,
+       .policy = schema_changes_,
+       .outdated = outdated,
+       .schema_version = first,
+       .sink = name_},
+      logger_);
+  if (!fit) {
+    if (ConcernsTheChangeAlone(fit.error()) || StopsItsTable(fit.error())) {
+      tables.refused.emplace(fingerprint, fit.error());
+    }
+    return std::move(fit).error();
+  }
+  TW_ASSIGN_OR_RETURN(auto made, MirrorTable::Open(database_, *change.schema, *std::move(fit),
+                                                   *tables.origin, tombstones_));
+  return tables.by_fingerprint.insert_or_assign(fingerprint, std::move(made)).first->second.get();
 }
 
 Status SqliteSink::Sweep(const SweepRequest& request) {

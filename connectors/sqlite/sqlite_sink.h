@@ -8,6 +8,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -55,13 +56,20 @@ class SqliteSink final : public Sink, public TransactionalSink {
   Status Begin();
   Result<Verdict> WriteOne(const Delivery& delivery);
   // kReject: this table cannot be mirrored as it is.
+  // kNeedsOperator with a code of PrepareTarget(): it takes nothing of this table.
   Result<MirrorTable*> TableFor(const Change& change);
+  struct Opened;
+  Result<MirrorTable*> Prepare(const Change& change, Opened& tables);
   Result<bool> HoldsExpected(std::string_view log_id, const Offsets& expected, const Offsets& next);
 
   const SqliteSinkConfig config_;
   const TableRules<SqliteTableOptions> rules_;
   const std::string owner_;  // "pipeline/sink"
+  const std::string name_;
+  const SchemaChanges schema_changes_;
+  const Logger logger_;
   Counter& omitted_total_;
+  Counter& left_out_total_;
 
   sqlite::Database database_;
   uint64_t file_device_ = 0;
@@ -77,8 +85,19 @@ class SqliteSink final : public Sink, public TransactionalSink {
     Origin* origin = nullptr;
     std::unordered_map<uint64_t, std::unique_ptr<MirrorTable>> by_fingerprint;
     std::unordered_map<uint64_t, Error> refused;
+    // It stopped in this batch: nothing that follows in it may be written.
+    std::optional<Error> stopped;
+    uint64_t stopped_in = 0;
   };
   std::map<std::pair<std::string, std::string>, Opened> tables_;
+  // The schemas that each table was met with, whether or not the file took them.
+  struct Met {
+    int64_t newest = 0;  // version
+    uint64_t newest_fingerprint = 0;
+    std::unordered_map<uint64_t, int64_t> first;  // version, by fingerprint
+  };
+  std::map<std::pair<std::string, std::string>, Met> met_;
+  uint64_t batches_ = 0;
   const TableSchema* last_schema_ = nullptr;  // of the batch at hand
   std::string_view last_source_;
   MirrorTable* last_table_ = nullptr;

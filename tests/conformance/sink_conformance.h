@@ -163,6 +163,42 @@ TEST_P(SinkConformance, AnswersEveryKindOfRecordWithAFinalVerdict) {
   ExpectOrders({"2|NULL"});
 }
 
+TEST_P(SinkConformance, ASchemaThatDoesNotFitStopsItsTableAlone) {
+  const SchemaPtr users = TestSchema("users", {"id*:int64"});
+  const SchemaPtr retyped = TestSchema("orders", {"id*:text", "note:text"});
+  DeliveryBatchBuilder before;
+  before.Insert(orders_, 1, {Int(1), Text("a")});
+  Write(before);
+  DeliveryBatchBuilder batch;
+  batch.Add({.operation = Operation::kSchema, .schema = retyped.get(), .version = 5})
+      .Insert(retyped, 6, {Text("2"), Text("b")})
+      .Insert(users, 7, {Int(1)})
+      .Insert(retyped, 8, {Text("3"), Text("c")});
+  const auto verdicts = TryWrite(batch.Build(offset_));
+  ASSERT_OK(verdicts);
+  ASSERT_EQ(verdicts->size(), 4u);
+  EXPECT_EQ((*verdicts)[2].kind, Verdict::Kind::kApplied) << "another table";
+  for (const size_t i : {1, 3}) {
+    const Verdict& verdict = (*verdicts)[i];
+    if (!harness_->stops_tables()) {
+      EXPECT_EQ(verdict.kind, Verdict::Kind::kApplied);
+      continue;
+    }
+    EXPECT_EQ(verdict.kind, Verdict::Kind::kRetry);
+    EXPECT_TRUE(verdict.table_stopped);
+    EXPECT_FALSE(verdict.whole_target);
+    EXPECT_NE(verdict.reason.find("snapshot"), std::string::npos) << "says what to do";
+  }
+  if (TransactionalSink* transaction = sink_->transactional()) transaction->Rollback();
+  // A partition that lags brings a row of the old schema: it neither stops nor is stopped.
+  DeliveryBatchBuilder late;
+  late.Update(orders_, 3, {Int(1), Text("z")});
+  const auto again = Write(late);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].kind, Verdict::Kind::kApplied);
+  if (harness_->stops_tables()) ExpectOrders({"1|z"});
+}
+
 TEST_P(SinkConformance, TheSameBatchTwiceLeavesTheSameRows) {
   DeliveryBatchBuilder batch;
   batch.Insert(orders_, 1, {Int(1), Text("a")})

@@ -23,6 +23,8 @@ class SinkHarness {
   // Makes the target refuse writes for a while, and lets it go. False: it cannot be refused.
   virtual bool Block() { return false; }
   virtual void Unblock() {}
+  // The target has a schema: a change of it that does not fit stops the table.
+  virtual bool stops_tables() const { return false; }
   // Whether a value that nobody can read is refused.
   virtual bool rejects_malformed_values() const { return true; }
 };

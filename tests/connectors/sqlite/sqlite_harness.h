@@ -38,7 +38,7 @@ class SqliteHarness final : public SinkHarness {
     rules.options.assign(rules.selection.entries().size(), options_);
     return std::make_unique<SqliteSink>(
         SqliteSinkConfig{path()}, rules,
-        SinkContext{"pipe", name, rules.selection, Logger("test"), metrics_});
+        SinkContext{"pipe", name, rules.selection, Logger("test"), metrics_, {}, schema_changes_});
   }
 
   std::optional<std::vector<std::string>> Orders() override {
@@ -64,6 +64,15 @@ class SqliteHarness final : public SinkHarness {
     }
   }
 
+  bool stops_tables() const override { return true; }
+  void set_schema_changes(SchemaChanges policy) { schema_changes_ = policy; }
+  // As a person would, in the file.
+  void Run(const std::string& sql) {
+    auto database = sqlite::Database::Open(path(), sqlite::OpenMode::kReadWrite);
+    ASSERT_OK(database);
+    ASSERT_OK(database->Execute(sql));
+  }
+
   bool Block() override {
     blocker_ = std::make_unique<sqlite::Database>(
         *sqlite::Database::Open(path(), sqlite::OpenMode::kReadWrite));
@@ -75,6 +84,7 @@ class SqliteHarness final : public SinkHarness {
  private:
   std::string folder_;
   SqliteTableOptions options_;
+  SchemaChanges schema_changes_ = SchemaChanges::kApply;
   std::unique_ptr<sqlite::Database> blocker_;
   StubMetrics metrics_;
 };

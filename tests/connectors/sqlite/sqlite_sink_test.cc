@@ -145,7 +145,7 @@ TEST_F(SqliteSinkTest, RefusesToSearchAColumnThatIsNotThere) {
   DeliveryBatchBuilder batch;
   batch.Insert(orders_, 1, {Int(1), Text("a")}).Insert(orders_, 2, {Int(2), Text("a")});
   for (const Verdict& verdict : Write(batch)) {
-    EXPECT_EQ(verdict.kind, Verdict::Kind::kRejected);
+    EXPECT_TRUE(verdict.table_stopped);
     EXPECT_EQ(verdict.code, "search_column_missing");
     EXPECT_THAT(verdict.reason, HasSubstr("title"));
   }
