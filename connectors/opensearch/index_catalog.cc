@@ -13,7 +13,8 @@ constexpr char kMetaKey[] = "tailwater";
 
 }  // namespace
 
-Status IndexCatalog::Prepare(Cluster& cluster, const TablePlan& plan, const TableSchema& schema) {
+Status IndexCatalog::Prepare(Cluster& cluster, TablePlan& plan, const TableSchema& schema,
+                             bool outdated) {
   const std::pair<std::string, uint64_t> table(plan.origin, schema.fingerprint());
   const auto known = indices_.find(plan.index);
   if (known != indices_.end() && known->second.prepared.contains(table)) return {};
@@ -28,6 +29,12 @@ Status IndexCatalog::Prepare(Cluster& cluster, const TablePlan& plan, const Tabl
                                "then the sink goes on",
                                plan.index, schema.table())};
     }
+    if (outdated) {
+      return Error{Disposition::kReject, "schema_outdated",
+                   fmt::format("index {} is not there, and the source has changed table {} since; "
+                               "{}",
+                               plan.index, schema.table(), CopyAgain(plan, schema))};
+    }
     TW_TRY(Create(cluster, plan, schema));
     TW_ASSIGN_OR_RETURN(index, Load(cluster, plan.index));
     if (index == nullptr) {
@@ -35,8 +42,114 @@ Status IndexCatalog::Prepare(Cluster& cluster, const TablePlan& plan, const Tabl
                    fmt::format("index {} was made and is not there yet", plan.index)};
     }
   }
-  TW_TRY(AddFields(cluster, plan, schema, *index));
-  index->prepared.insert(table);
+  if (!outdated) {
+    const bool first_use = !index->keys.contains(plan.origin);
+    Status followed = FollowKey(cluster, plan, schema, *index);
+    if (followed) followed = FollowFields(cluster, plan, schema, first_use, *index);
+    if (!followed) {
+      const bool was_known = known != indices_.end();
+      indices_.erase(plan.index);  // somebody may change it, or has: it is read anew
+      if (!was_known || !followed.error().code.starts_with("schema_")) return followed;
+      return Prepare(cluster, plan, schema, outdated);
+    }
+  }
+  if (!outdated) index->prepared.insert(table);
+  return {};
+}
+
+std::string IndexCatalog::CopyAgain(const TablePlan& plan, const TableSchema& schema) const {
+  const std::string source = plan.origin.substr(0, plan.origin.size() - schema.table().size() - 1);
+  return fmt::format("then copy its rows again: tailwater sources snapshot {} {} --sink {}", source,
+                     schema.table(), sink_);
+}
+
+Error IndexCatalog::Refuse(std::string_view code, const TablePlan& plan, const TableSchema& schema,
+                           std::string_view what) {
+  const bool alone = policy_ == SchemaChanges::kIgnore;
+  return {alone ? Disposition::kReject : Disposition::kNeedsOperator, code,
+          fmt::format("{} cannot go into index {}: {}", schema.table(), plan.index, what)};
+}
+
+// The id of a document is made of the key: with another key the old documents would stay for ever.
+Status IndexCatalog::FollowKey(Cluster& cluster, const TablePlan& plan, const TableSchema& schema,
+                               Index& index) {
+  if (!index.ours) return {};
+  const auto known = index.keys.find(plan.origin);
+  if (known != index.keys.end() && known->second == plan.key) return {};
+  if (known != index.keys.end()) {
+    const std::string path = "/" + PathPart(plan.index);
+    std::string query = R"({"query":{"term":{"_tailwater.origin":)";
+    AppendQuoted(plan.origin, query);
+    query += "}}}";
+    const HttpAnswer refreshed = cluster.Call({"POST", path + "/_refresh", {}});
+    if (const Judgement judgement = JudgeAdministration(refreshed, cluster.label());
+        !judgement.good()) {
+      return ToError(judgement).Within("index " + plan.index);
+    }
+    const HttpAnswer answer = cluster.Call({"POST", path + "/_count", query});
+    if (const Judgement judgement = JudgeAdministration(answer, cluster.label());
+        !judgement.good()) {
+      return ToError(judgement).Within("index " + plan.index);
+    }
+    const auto body = JsonView::Parse(answer.body);
+    const auto count = body ? body->Find("count") : std::nullopt;
+    if (!count || count->Integer().value_or(1) > 0) {
+      return Refuse("schema_incompatible", plan, schema,
+                    fmt::format("its key is now ({}), and its documents are found by ({}); remove "
+                                "them with POST {}/_delete_by_query {}, or delete the index, {}",
+                                plan.key, known->second, path, query, CopyAgain(plan, schema)));
+    }
+  }
+  // Read anew: another process may have written there.
+  TW_ASSIGN_OR_RETURN(Index * now, Load(cluster, plan.index));
+  if (now == nullptr) {
+    return Error{Disposition::kRetry, "opensearch_unavailable",
+                 fmt::format("index {} is not there any more", plan.index)};
+  }
+  now->keys[plan.origin] = plan.key;
+  return StoreMeta(cluster, plan.index, *now, {});
+}
+
+Status IndexCatalog::FollowFields(Cluster& cluster, TablePlan& plan, const TableSchema& schema,
+                                  bool first_use, Index& index) {
+  std::string missing;
+  std::vector<PlannedField> kept;
+  for (const PlannedField& field : plan.fields) {
+    const Column& column = schema.columns()[field.column];
+    // The first part of "a.b" is an object.
+    const std::string name = field.name.substr(0, field.name.find('.'));
+    const auto held = index.fields.find(name);
+    if (held == index.fields.end()) {
+      if (policy_ == SchemaChanges::kIgnore && !(index.ours && first_use)) continue;
+      if (!missing.empty()) missing += ',';
+      missing += field.quoted + FieldMapping(column, config_, server_);
+    } else if (index.ours && policy_ != SchemaChanges::kIgnore && name == field.name &&
+               !TakesValuesOf(held->second, column, config_)) {
+      return Refuse(
+          "schema_incompatible", plan, schema,
+          fmt::format("column {} is now {}, the field '{}' is {}, and a field cannot "
+                      "become another; delete the index or choose another `index:`, {}. "
+                      "With schema_changes: ignore such documents are refused one by one",
+                      column.name, column.type_name, name, held->second, CopyAgain(plan, schema)));
+    }
+    kept.push_back(field);
+  }
+  plan.left_out += plan.fields.size() - kept.size();
+  plan.fields = std::move(kept);
+  if (missing.empty()) return {};
+  const bool may_add = index.ours && config_.create;
+  if (policy_ == SchemaChanges::kHalt && !(may_add && first_use)) {
+    return Refuse(
+        "schema_change_halted", plan, schema,
+        fmt::format("its columns changed, and schema_changes is halt; run PUT /{}/_mapping "
+                    R"({{"properties":{{{}}}}}, or set schema_changes: apply)",
+                    plan.index, missing));
+  }
+  if (!may_add) return {};
+  TW_TRY(AddFields(cluster, plan, missing));
+  for (const PlannedField& field : plan.fields) {
+    index.fields.try_emplace(field.name.substr(0, field.name.find('.')));
+  }
   return {};
 }
 
@@ -68,15 +181,17 @@ Result<IndexCatalog::Index*> IndexCatalog::Load(Cluster& cluster, const std::str
   TW_TRY(Read(name, found[0], index));
   if (!index.fields.contains(kMetaField)) {
     TW_TRY(AddMetaField(cluster, name));
-    index.fields.insert(kMetaField);
+    index.fields[kMetaField] = "object";
   }
   return &indices_.insert_or_assign(name, std::move(index)).first->second;
 }
 
 Status IndexCatalog::Read(const std::string& name, JsonView answer, Index& index) {
   if (const auto properties = answer.Find("mappings", "properties")) {
-    properties->ForEachMember(
-        [&](const std::string& field, JsonView) { index.fields.insert(field); });
+    properties->ForEachMember([&](const std::string& field, JsonView mapping) {
+      const auto type = mapping.Find("type");
+      index.fields[field] = type ? type->Text() : "object";
+    });
     if (const auto type = properties->Find(kMetaField, "properties", "origin", "type");
         index.fields.contains(kMetaField) && (!type || type->Text() != "keyword")) {
       return Error{Disposition::kNeedsOperator, "opensearch_index_unfit",
@@ -94,6 +209,10 @@ Status IndexCatalog::Read(const std::string& name, JsonView answer, Index& index
         known = std::max(known, version.Integer().value_or(0));
       });
     }
+    if (const auto keys = meta->Find(kMetaKey, "keys")) {
+      keys->ForEachMember(
+          [&](const std::string& origin, JsonView key) { index.keys[origin] = key.Text(); });
+    }
   }
   if (!index.ours && !answer.Find("settings", "index.gc_deletes") && warned_.insert(name).second) {
     logger_.Warn("index.gc_deletes of the index is 60s: a delete is forgotten after that; raise it",
@@ -107,6 +226,7 @@ Status IndexCatalog::Create(Cluster& cluster, const TablePlan& plan, const Table
   fresh.ours = true;
   std::set<std::string> origins;
   if (swept_.contains(plan.origin)) origins.insert(plan.origin);
+  fresh.keys[plan.origin] = plan.key;
   TW_ASSIGN_OR_RETURN(std::string body,
                       IndexBody(plan, schema, config_, server_, MetaOf(fresh, origins)));
   const HttpAnswer answer = cluster.Call({"PUT", "/" + PathPart(plan.index), std::move(body)});
@@ -119,26 +239,16 @@ Status IndexCatalog::Create(Cluster& cluster, const TablePlan& plan, const Table
   return ToError(judgement).Within("index " + plan.index);
 }
 
-Status IndexCatalog::AddFields(Cluster& cluster, const TablePlan& plan, const TableSchema& schema,
-                               Index& index) {
-  if (!index.ours || !config_.create) return {};
-  std::string properties;
-  for (const PlannedField& field : plan.fields) {
-    // The first part of "a.b" is an object.
-    if (index.fields.contains(field.name.substr(0, field.name.find('.')))) continue;
-    if (!properties.empty()) properties += ',';
-    properties += field.quoted + FieldMapping(schema.columns()[field.column], config_, server_);
-  }
-  if (properties.empty()) return {};
+Status IndexCatalog::AddFields(Cluster& cluster, const TablePlan& plan,
+                               const std::string& properties) {
   const HttpAnswer answer = cluster.Call({"PUT", "/" + PathPart(plan.index) + "/_mapping",
                                           fmt::format(R"({{"properties":{{{}}}}})", properties)});
-  if (const Judgement judgement = JudgeAdministration(answer, cluster.label()); !judgement.good()) {
-    return ToError(judgement).Within("index " + plan.index);
-  }
-  for (const PlannedField& field : plan.fields) {
-    index.fields.insert(field.name.substr(0, field.name.find('.')));
-  }
-  return {};
+  const Judgement judgement = JudgeAdministration(answer, cluster.label());
+  if (judgement.good()) return {};
+  Error error = ToError(judgement).Within("index " + plan.index);
+  // Too many fields, or another process made one of the name: it concerns this table.
+  if (error.code == "opensearch_index_refused") error.code = "schema_incompatible";
+  return error;
 }
 
 Status IndexCatalog::AddMetaField(Cluster& cluster, const std::string& name) {
@@ -188,6 +298,15 @@ std::string IndexCatalog::MetaOf(const Index& index, const std::set<std::string>
     AppendQuoted(origin, out);
     out += fmt::format(":{}", SweptVersion(origin));
   }
+  out += R"(},"keys":{)";
+  first = true;
+  for (const auto& [origin, key] : index.keys) {
+    if (!first) out += ',';
+    first = false;
+    AppendQuoted(origin, out);
+    out += ':';
+    AppendQuoted(key, out);
+  }
   return out + "}}}";
 }
 
@@ -198,7 +317,12 @@ Status IndexCatalog::RememberSweep(Cluster& cluster, const std::string& name,
   // Read anew: another process may have written there.
   TW_ASSIGN_OR_RETURN(Index * index, Load(cluster, name));
   if (index == nullptr) return {};
-  const std::string meta = MetaOf(*index, {origin});
+  return StoreMeta(cluster, name, *index, {origin});
+}
+
+Status IndexCatalog::StoreMeta(Cluster& cluster, const std::string& name, Index& index,
+                               const std::set<std::string>& origins) {
+  const std::string meta = MetaOf(index, origins);
   const HttpAnswer answer = cluster.Call(
       {"PUT", "/" + PathPart(name) + "/_mapping", fmt::format(R"({{"_meta":{}}})", meta)});
   const Judgement judgement = JudgeAdministration(answer, cluster.label());
@@ -207,12 +331,12 @@ Status IndexCatalog::RememberSweep(Cluster& cluster, const std::string& name,
     if (!warned_.insert(name + "/_meta").second) return {};
     logger_.Warn(
         "the user may not write _meta of the index: what a sweep removed is remembered "
-        "for index.gc_deletes only; grant manage",
+        "for index.gc_deletes only, and another key is not noticed; grant manage",
         {{"index", name}});
     return {};
   }
   if (!judgement.good()) return ToError(judgement).Within("index " + name);
-  index->meta = meta;
+  index.meta = meta;
   return {};
 }
 

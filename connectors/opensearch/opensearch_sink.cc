@@ -68,7 +68,8 @@ struct OpenSearchSink::Pass {
   std::vector<Sent> sent;  // beside `operations`
   // The server was asked for an index and something is wrong: not asked again in this pass.
   std::map<std::string, Error> broken;
-  std::optional<Error> down;  // it answers nobody
+  std::map<std::string, Error> stopped;  // tables, by origin: nothing more of them
+  std::optional<Error> down;             // it answers nobody
 };
 
 OpenSearchSink::OpenSearchSink(OpenSearchConfig config, TableRules<OpenSearchTableOptions> rules,
@@ -76,11 +77,15 @@ OpenSearchSink::OpenSearchSink(OpenSearchConfig config, TableRules<OpenSearchTab
     : config_(std::move(config)),
       rules_(std::move(rules)),
       logger_(context.logger),
-      catalog_(config_, server_, logger_),
+      catalog_(config_, server_, logger_, context.schema_changes, context.name),
       bulk_(config_, context.metrics),
+      schema_changes_(context.schema_changes),
       omitted_total_(
           context.metrics.GetCounter("tailwater_sink_omitted_columns_total",
                                      "Columns written as NULL because the record lacked them.")),
+      left_out_total_(context.metrics.GetCounter(
+          "tailwater_sink_left_out_columns_total",
+          "Values left out because the target lacks their column (schema_changes: ignore).")),
       bases_total_(context.metrics.GetCounter(
           "tailwater_sink_bases_read_total",
           "Documents that were read because a change left columns out that did not change.")) {}
@@ -100,7 +105,7 @@ Result<std::vector<Verdict>> OpenSearchSink::Write(const DeliveryBatch& batch) {
   // Nothing was decided: the target as a whole is the reason.
   const Verdict* trouble = nullptr;
   for (const Verdict& verdict : verdicts) {
-    if (verdict.final()) return verdicts;
+    if (verdict.final() || verdict.table_stopped) return verdicts;
     if (trouble == nullptr || (verdict.needs_operator && !trouble->needs_operator)) {
       trouble = &verdict;
     }
@@ -162,9 +167,26 @@ void OpenSearchSink::Plan(Pass& pass, size_t number) {
     verdict = Verdict::Applied();
     return;
   }
-  const PlanOrError& plan = PlanOf(change);
-  if (!plan) {
+  const std::string origin = OriginOf(change.source, change.table);
+  const bool outdated = IsOutdated(change, origin);
+  PlanOrError& plan = PlanOf(change);
+  if (const auto stopped = pass.stopped.find(origin); stopped != pass.stopped.end() && is_row) {
+    verdict = Verdict::TableStopped(stopped->second.code, stopped->second.message);
+    return;
+  }
+  const auto stop = [&](const Error& error) {
     if (!is_row) {
+      verdict = Verdict::Applied();  // its rows will tell
+      return;
+    }
+    verdict = Verdict::TableStopped(error.code, error.message);
+    pass.stopped.emplace(origin, error);
+  };
+  if (!plan) {
+    if (plan.error().code == "opensearch_key_missing" && met_[origin].keyed && !outdated &&
+        schema_changes_ != SchemaChanges::kIgnore) {
+      stop(plan.error());
+    } else if (!is_row) {
       verdict = Verdict::Applied();  // its rows will tell
     } else if (plan.error().disposition == Disposition::kReject) {
       verdict = Verdict::Rejected(plan.error().code, plan.error().message);
@@ -175,8 +197,18 @@ void OpenSearchSink::Plan(Pass& pass, size_t number) {
   }
   auto broken = pass.broken.find(plan->index);
   if (broken == pass.broken.end()) {
-    Status ready =
-        pass.down ? Status(*pass.down) : catalog_.Prepare(*cluster_, *plan, *change.schema);
+    Status ready = pass.down ? Status(*pass.down)
+                             : catalog_.Prepare(*cluster_, *plan, *change.schema, outdated);
+    if (!ready && ready.error().code.starts_with("schema_")) {
+      if (ready.error().disposition == Disposition::kNeedsOperator) {
+        stop(ready.error());
+      } else if (is_row) {
+        verdict = Verdict::Rejected(ready.error().code, ready.error().message);
+      } else {
+        verdict = Verdict::Applied();
+      }
+      return;
+    }
     if (!ready) {
       if (ready.error().disposition == Disposition::kRetry) pass.down = ready.error();
       broken = pass.broken.emplace(plan->index, std::move(ready).error()).first;
@@ -222,6 +254,7 @@ void OpenSearchSink::PlanRow(Pass& pass, size_t number, const TablePlan& plan) {
 
 bool OpenSearchSink::Image(const CollapsedChange& item, const TablePlan& plan,
                            std::vector<Value>& row) {
+  if (plan.left_out > 0) left_out_total_.Add(static_cast<double>(plan.left_out));
   const Row before = item.last->change->before;
   row.assign(item.after.begin(), item.after.end());
   bool whole = true;
@@ -362,7 +395,18 @@ void OpenSearchSink::Reject(Pass& pass, size_t number, Error error) {
   pass.verdicts[number] = Verdict::Rejected(error.code, std::move(error.message));
 }
 
-const OpenSearchSink::PlanOrError& OpenSearchSink::PlanOf(const Change& change) {
+bool OpenSearchSink::IsOutdated(const Change& change, const std::string& origin) {
+  Met& met = met_[origin];
+  const uint64_t fingerprint = change.schema->fingerprint();
+  met.keyed = met.keyed || !change.schema->keyless();
+  if (change.version > met.version) {
+    met.version = change.version;
+    met.fingerprint = fingerprint;
+  }
+  return met.fingerprint != fingerprint;
+}
+
+OpenSearchSink::PlanOrError& OpenSearchSink::PlanOf(const Change& change) {
   std::string key(change.source);
   const uint64_t fingerprint = change.schema->fingerprint();
   key.append(reinterpret_cast<const char*>(&fingerprint), sizeof fingerprint);

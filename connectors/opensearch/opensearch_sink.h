@@ -55,7 +55,9 @@ class OpenSearchSink final : public Sink {
   // Documents whose next change was refused are no base any more; the mark outlives a restart.
   void MarkRefused(Pass& pass, std::span<const size_t> refused);
   void Reject(Pass& pass, size_t number, Error error);
-  const PlanOrError& PlanOf(const Change& change);
+  PlanOrError& PlanOf(const Change& change);
+  // The source has changed the table since this change.
+  bool IsOutdated(const Change& change, const std::string& origin);
   // What of the row the change itself says: columns that did not change are in the old row, if the
   // log sent that. True if nothing is missing.
   bool Image(const CollapsedChange& item, const TablePlan& plan, std::vector<Value>& row);
@@ -69,7 +71,16 @@ class OpenSearchSink final : public Sink {
   BulkWriter bulk_;
   Collapser collapser_;
   std::unordered_map<std::string, PlanOrError> plans_;  // by source and schema
+  // The newest schema that each table was met with, by origin.
+  struct Met {
+    int64_t version = 0;
+    uint64_t fingerprint = 0;
+    bool keyed = false;  // one of them had a key
+  };
+  std::unordered_map<std::string, Met> met_;
+  const SchemaChanges schema_changes_;
   Counter& omitted_total_;
+  Counter& left_out_total_;
   Counter& bases_total_;
 };
 

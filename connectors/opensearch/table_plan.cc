@@ -125,6 +125,9 @@ Result<TablePlan> PlanTable(const OpenSearchConfig& config, const OpenSearchTabl
   }
   TablePlan plan;
   plan.origin = OriginOf(source, schema.table());
+  for (const uint32_t column : schema.key_columns()) {
+    plan.key += (plan.key.empty() ? "" : ", ") + schema.columns()[column].name;
+  }
   plan.index = IndexOf(config, options, source, schema.table());
   plan.alias = options->alias.empty() ? config.alias : options->alias;
   plan.settings = options->settings.empty() ? config.settings : options->settings;
@@ -166,6 +169,45 @@ Result<TablePlan> PlanTable(const OpenSearchConfig& config, const OpenSearchTabl
     plan.fields.push_back(std::move(field));
   }
   return plan;
+}
+
+bool TakesValuesOf(std::string_view mapped_type, const Column& column,
+                   const OpenSearchConfig& config) {
+  const bool is_object = column.type == ValueType::kJson && config.json != JsonColumns::kStored;
+  switch (column.type) {
+    case ValueType::kBool:
+      return mapped_type != "long" && mapped_type != "unsigned_long" && mapped_type != "double" &&
+             mapped_type != "scaled_float" && mapped_type != "binary";
+    case ValueType::kInt64:
+    case ValueType::kUint64:
+      return mapped_type != "boolean" && mapped_type != "binary";
+    case ValueType::kFloat64:
+    case ValueType::kDecimal:
+      return mapped_type != "boolean" && mapped_type != "binary" && mapped_type != "long" &&
+             mapped_type != "unsigned_long";
+    case ValueType::kBytes:
+    case ValueType::kText:
+    case ValueType::kTime:
+    case ValueType::kInterval:
+    case ValueType::kUuid:
+    case ValueType::kEnum:
+    case ValueType::kOther:
+    case ValueType::kDate:
+    case ValueType::kTimestamp:
+    case ValueType::kTimestampTz:
+      if (mapped_type == "date") {
+        return column.type == ValueType::kDate || column.type == ValueType::kTimestamp ||
+               column.type == ValueType::kTimestampTz;
+      }
+      if (mapped_type == "binary") return column.type == ValueType::kBytes;
+      return mapped_type != "long" && mapped_type != "unsigned_long" && mapped_type != "double" &&
+             mapped_type != "scaled_float" && mapped_type != "boolean";
+    case ValueType::kJson:
+    case ValueType::kArray:
+      break;
+  }
+  if (!is_object && column.type == ValueType::kArray) return true;  // its elements tell
+  return mapped_type == "object" || mapped_type == "flat_object" || mapped_type == "flattened";
 }
 
 std::string FieldMapping(const Column& column, const OpenSearchConfig& config,

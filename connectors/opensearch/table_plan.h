@@ -34,6 +34,8 @@ struct TablePlan {
   std::string index;
   std::string alias;
   std::vector<PlannedField> fields;
+  std::string key;      // the names of the key's columns
+  size_t left_out = 0;  // columns that the index has no field for (schema_changes: ignore)
   std::vector<uint32_t> id_columns;
   std::optional<uint32_t> routing;
   JsonOption settings;
@@ -44,6 +46,11 @@ struct TablePlan {
 // kNeedsOperator "opensearch_options_unfit": the options do not fit the table.
 Result<TablePlan> PlanTable(const OpenSearchConfig& config, const OpenSearchTableOptions* options,
                             std::string_view source, const TableSchema& schema);
+
+// Whether a field that is mapped so takes the values of the column. What nobody here knows does:
+// the server judges each document.
+bool TakesValuesOf(std::string_view mapped_type, const Column& column,
+                   const OpenSearchConfig& config);
 
 // The mapping of a column, as JSON.
 std::string FieldMapping(const Column& column, const OpenSearchConfig& config,

@@ -78,14 +78,15 @@ inline OpenSearchConfig LiveConfig(const std::string& prefix) {
 }
 
 inline std::unique_ptr<OpenSearchSink> NewLiveSink(OpenSearchConfig config, StubMetrics& metrics,
-                                                   OpenSearchTableOptions options = {}) {
+                                                   OpenSearchTableOptions options = {},
+                                                   SchemaChanges policy = SchemaChanges::kApply) {
   Problems problems;
   TableRules<OpenSearchTableOptions> rules;
   rules.selection = TableSelection::Parse(nullptr, problems);
   rules.options.assign(rules.selection.entries().size(), options);
   return std::make_unique<OpenSearchSink>(
       std::move(config), rules,
-      SinkContext{"pipe", "search", rules.selection, Logger("test"), metrics});
+      SinkContext{"pipe", "search", rules.selection, Logger("test"), metrics, {}, policy});
 }
 
 }  // namespace tailwater::opensearch

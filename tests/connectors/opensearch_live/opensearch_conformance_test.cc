@@ -27,6 +27,7 @@ class OpenSearchHarness final : public SinkHarness {
     for (const auto& [unused, line] : rows) lines.push_back(line);
     return lines;
   }
+  bool stops_tables() const override { return true; }
   bool Block() override {
     LiveSearch::Shared().Command("stop");
     return true;
