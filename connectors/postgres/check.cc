@@ -66,6 +66,7 @@ class Checker {
                     config_.host, config_.port, config_.database, config_.user,
                     sql_->uses_tls() ? "TLS" : "no TLS"));
     TW_TRY(CheckSettings());
+    TW_TRY(CheckOpenTransactions());
     auto replication =
         Connection::Open(config_, Connection::Kind::kReplication,
                          fmt::format("tailwater {}/{} chk", context_.pipeline, context_.name), {});
@@ -128,6 +129,16 @@ class Checker {
       Add(needed ? Severity::kWarning : Severity::kInfo, "pg_read_only", "server",
           "is a standby: publications cannot be created here, and a slot only from 16 on",
           needed ? "give the primary's address" : "");
+    }
+    return {};
+  }
+
+  // A slot or a snapshot begins when they have ended; `sources handover` wants none.
+  Status CheckOpenTransactions() {
+    TW_ASSIGN_OR_RETURN(const std::string open, DescribeOpenTransactions(*sql_));
+    if (!open.empty()) {
+      Add(Severity::kInfo, "open_transactions", "transactions",
+          "writers have transactions open, which a new slot waits for: " + open);
     }
     return {};
   }

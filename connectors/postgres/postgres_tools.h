@@ -13,6 +13,10 @@
 
 namespace tailwater::postgres {
 
+// See digest.cc.
+Result<TableDigest> DigestTable(const PostgresConfig& config, const SourceContext& context,
+                                const std::string& table);
+
 // Threads: one call at a time. Watch() keeps its session open between calls; a statement of it that
 // takes longer than ten seconds is given up.
 class PostgresTools final : public SourceTools {
@@ -29,6 +33,9 @@ class PostgresTools final : public SourceTools {
   Result<bool> HasReached(const Position& frontier, const Position& target) override;
   Result<std::vector<OwnedObject>> ListOwned() override;
   Status Drop(const OwnedObject& object) override;
+  Result<TableDigest> Digest(const std::string& table) override {
+    return DigestTable(config_, context_, table);
+  }
 
  private:
   // The session of the last call, opened anew if it broke.

@@ -186,6 +186,14 @@ void Checkpoint::EndGap(std::string_view frontier) {
   EncodeConstantPart();
 }
 
+void Checkpoint::BeginEpoch() {
+  StartEpoch();
+  pending_.frontier.reset();
+  pending_.frontier_time_micros = 0;
+  pending_.in_progress.reset();
+  SetIdentity({});
+}
+
 void Checkpoint::SetIdentity(const SourceIdentity& identity) {
   pending_.identity = identity;
   identity_changed_ = true;

@@ -99,6 +99,9 @@ class Checkpoint {
     return pending_.frontier ? std::string_view(pending_.frontier->text) : std::string_view();
   }
   int64_t frontier_time_micros() const { return pending_.frontier_time_micros; }
+  // A new epoch that knows nothing of a server any more: no identity, no frontier, no transaction
+  // in progress. Versions and schemas go on.
+  void BeginEpoch();
   void SetIdentity(const SourceIdentity& identity);
   // Everything up to there is in sealed batches or in the next one. Ends a transaction in progress.
   void SetFrontier(std::string_view frontier, int64_t commit_time_micros);

@@ -86,6 +86,7 @@ int RunCommandLine(int argc, char** argv, const Registry& registry) {
   AddStatusCommand(line);
   AddTailCommand(line);
   AddSinksCommand(line);
+  AddHandoverCommand(line);
   AddDeadLettersCommand(line);
   AddDestroyCommand(line);
   AddVersionCommand(line);

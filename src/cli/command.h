@@ -29,6 +29,7 @@ void AddSinksCommand(CommandLine& line);
 void AddDeadLettersCommand(CommandLine& line);
 void AddDestroyCommand(CommandLine& line);
 void AddVersionCommand(CommandLine& line);
+void AddHandoverCommand(CommandLine& line);  // of `sources`
 
 // An option with a closed set of values; a wrong one is answered with what there is.
 template <class Value, class Target>
