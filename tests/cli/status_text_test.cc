@@ -77,6 +77,16 @@ TEST(StatusTextTest, AccountsForEveryRecordOfASink) {
               HasSubstr("         4 parked: http_500 4\n"));
 }
 
+TEST(StatusTextTest, NamesTheTablesThatAreStopped) {
+  const std::string text =
+      Print(R"({"pipelines": [{"name": "shop", "topic": {"location": "local /t"},
+      "sinks": [{"name": "copy", "state": "running", "stopped_tables": [
+        {"source": "shop", "table": "public.orders", "code": "schema_incompatible",
+         "reason": "run ALTER TABLE", "parked": 40}]}]}]})");
+  EXPECT_THAT(text, HasSubstr("table shop public.orders stopped, 40 changes wait: "
+                              "schema_incompatible: run ALTER TABLE"));
+}
+
 TEST(StatusTextTest, AMissingSlotOfARunningPipelineIsSaid) {
   const auto source = [](const std::string& state, const std::string& frontier) {
     return Print(

@@ -7,7 +7,10 @@ import sqlite3
 import threading
 import time
 
+import psycopg2
+
 from tests.support.daemon import Pipeline, wait_until
+from tests.support.kafka_pipeline import KafkaPipeline
 from tests.support.workload import as_multiset, differences
 
 # name=value of all columns that are not NULL, in order of their names.
@@ -18,6 +21,8 @@ create function checksum() returns trigger language plpgsql as $$ begin
   return new;
 end $$;
 create type mood as enum ('sad', 'ok');
+create table tick (id int primary key, n int not null);
+insert into tick values (1, 1);
 """
 COLUMNS = "id int primary key, n int not null, note text, sum text"
 
@@ -84,7 +89,7 @@ def assert_equal(server, pipeline, table):
 def caught_up(daemon, server, sink="copy"):
     """All that is committed now has passed the sink."""
     end = server.value("select pg_current_wal_insert_lsn()")
-    server.sql("select pg_logical_emit_message(true, 'test', 'end')")
+    server.sql("update tick set n = n + 1")  # a table of the pipeline: its record goes out at once
 
     def passed():
         status = daemon.sink(sink)
@@ -130,7 +135,7 @@ def test_what_a_mirror_follows_under_writers_and_kills(server, tmp_path):
     for table in FOLLOWED:
         create(server, table)
         server.sql(f"insert into {table} select g, g, 'n' || g from generate_series(1, 20) g")
-    pipeline = Pipeline(tmp_path, server, [f"public.{table}" for table in FOLLOWED])
+    pipeline = Pipeline(tmp_path, server, ["public.tick", *(f"public.{table}" for table in FOLLOWED)])
     daemon = pipeline.start()
     try:
         daemon.wait_state("streaming")
@@ -186,7 +191,7 @@ def test_a_breaking_change_stops_its_table_until_somebody_acts(server, tmp_path)
     for table in tables:
         create(server, table)
         server.sql(f"insert into {table} select g, g, g::text from generate_series(1, 20) g")
-    pipeline = Pipeline(tmp_path, server, [f"public.{table}" for table in tables])
+    pipeline = Pipeline(tmp_path, server, ["public.tick", *(f"public.{table}" for table in tables)])
     daemon = pipeline.start()
     try:
         daemon.wait_state("streaming")
@@ -245,7 +250,7 @@ def test_the_policies_and_a_reload_between_them(server, tmp_path):
     server.sql(CHECKSUM)
     create(server, "t")
     sinks = {name: {"type": "sqlite", "path": str(tmp_path / f"{name}.db"), "schema_changes": name} for name in ("apply", "ignore", "halt")}
-    pipeline = Pipeline(tmp_path, server, ["public.t"], sinks=sinks)
+    pipeline = Pipeline(tmp_path, server, ["public.t", "public.tick"], sinks=sinks)
 
     def rows(name):
         pipeline.copy_path = tmp_path / f"{name}.db"
@@ -270,4 +275,67 @@ def test_the_policies_and_a_reload_between_them(server, tmp_path):
         pipeline.files[0].write_text(json.dumps(document))
         daemon.process.send_signal(signal.SIGHUP)
         wait_until("what was parked", lambda: rows("halt").get(2, {}).get("extra") == "x")
+        assert daemon.stop() == 0
+
+
+def test_a_table_that_is_made_anew_or_has_another_name(server, tmp_path):
+    server.sql(CHECKSUM)
+    for table in ("anew", "other_key", "leaves", "elsewhere"):
+        create(server, table)
+    pipeline = Pipeline(tmp_path, server, ["public.tick", "public.anew", "public.other_key", "public.leaves", "public.come*"])
+    with pipeline.start() as daemon:
+        daemon.wait_state("streaming")
+        for table in ("anew", "other_key", "leaves", "elsewhere"):
+            server.sql(f"insert into {table} select g, g, 'a' from generate_series(1, 5) g")
+        caught_up(daemon, server)
+        publication = server.value("select pubname from pg_publication")
+
+        def publish(table):
+            try:
+                server.sql(f"alter publication {publication} add table {table}")
+            except psycopg2.errors.DuplicateObject:
+                pass  # the source did it
+        server.sql("drop table anew, other_key")
+        create(server, "anew", COLUMNS + ", extra text")
+        create(server, "other_key", "k text primary key, n int not null, note text, sum text")
+        server.sql("alter table leaves rename to left_behind; alter table elsewhere rename to comes")
+        for table in ("anew", "other_key", "comes"):
+            publish(table)
+        server.sql("insert into anew select g, g, 'b', null, 'x' from generate_series(1, 9) g")
+        server.sql("insert into other_key values ('one', 1)")
+        server.sql("insert into comes (id, n) values (100, 1); update comes set note = 'c'; insert into left_behind (id, n) values (100, 1)")
+        caught_up(daemon, server)
+        # The rows of the first table had the same keys; DROP TABLE itself is not in the log.
+        assert_equal(server, pipeline, "anew")
+        assert_checksums_hold(pipeline, "anew")
+        assert_checksums_hold(pipeline, "comes")
+        assert {row["id"] for row in mirrored(pipeline, "comes")} >= {100, 1, 5}
+        assert len(mirrored(pipeline, "leaves")) == 5
+        assert [table["table"] for table in daemon.sink("copy")["stopped_tables"]] == ["public.other_key"]
+        assert daemon.stop() == 0
+
+
+def test_three_partitions_each_meet_the_schema_by_themselves(server, kafka, tmp_path):
+    server.sql(CHECKSUM)
+    for table in ("t", "stops"):
+        create(server, table)
+    pipeline = KafkaPipeline(tmp_path, server, kafka, ["public.tick", "public.t", "public.stops"])
+    with pipeline.start() as daemon:
+        daemon.wait_state("streaming", timeout=60)
+        server.sql("insert into t select g, g, 'a' from generate_series(1, 50) g; insert into stops select g, g, 'a' from generate_series(1, 50) g")
+        server.sql("alter table t add extra text; update t set extra = 'x' || id; alter table t drop note; update t set n = n + 1 where id % 2 = 0")
+        server.sql("alter table stops alter note type int using 1; update stops set n = n + 1")
+        server.sql("alter table t rename extra to other; update t set other = 'y' || id where id % 2 = 0; delete from t where id % 7 = 0")
+        caught_up(daemon, server)
+        assert_checksums_hold(pipeline, "t")
+        stopped = daemon.sink("copy")["stopped_tables"]
+        assert [(table["table"], table["parked"]) for table in stopped] == [("public.stops", 50)]
+        with sqlite3.connect(pipeline.copy_path) as connection:
+            connection.execute("alter table stops drop column note")
+        wait_until("the table to be live", lambda: daemon.sink("copy")["parked_stored"] == 0, 40)
+        server.sql("update t set n = n + 1")
+        caught_up(daemon, server)
+        for table in ("t", "stops"):
+            assert_equal(server, pipeline, table)
+            assert_checksums_hold(pipeline, table)
         assert daemon.stop() == 0

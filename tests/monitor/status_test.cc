@@ -45,6 +45,22 @@ TEST(Readiness, StoredDeadLettersDoNotMatter) {
   EXPECT_TRUE(IsReady(CheckReadiness(status)));
 }
 
+TEST(Readiness, AStoppedTableIsACheckOfItsOwn) {
+  PipelineStatus status = RunningSink();
+  status.sinks[0].status.stopped_tables = {{"shop", "public.orders", "schema_incompatible",
+                                            "run ALTER TABLE", 1'700'000'000'000'000, 40}};
+  const std::vector<ReadyCheck> checks = CheckReadiness(status);
+  EXPECT_FALSE(IsReady(checks));
+  ASSERT_EQ(checks.size(), 2u);
+  EXPECT_TRUE(checks[0].ready) << "the sink itself works";
+  EXPECT_EQ(checks[1].name, "shop/sinks/copy/shop/public.orders");
+  EXPECT_EQ(checks[1].state, "table_stopped");
+  EXPECT_EQ(checks[1].code, "schema_incompatible");
+  const std::string json = StatusJson({0, 0, {status}});
+  EXPECT_THAT(json, HasSubstr("\"reason\": \"run ALTER TABLE\""));
+  EXPECT_THAT(json, HasSubstr("\"parked\": 40"));
+}
+
 TEST(Readiness, AStandbyIsReady) {
   PipelineStatus status = RunningSink();
   status.sinks[0].status.state = SinkState::kStandby;
