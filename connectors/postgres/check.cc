@@ -5,6 +5,7 @@
 #include "postgres/postgres_tools.h"
 #include "postgres/relation.h"
 #include "postgres/server_facts.h"
+#include "postgres/watermarks.h"
 #include "support/text.h"
 
 namespace tailwater::postgres {
@@ -79,7 +80,7 @@ class Checker {
           role ? fmt::format("ALTER ROLE {} REPLICATION;", sql_->QuoteName(config_.user)) : "");
     }
     TW_ASSIGN_OR_RETURN(tables_, ReadTables(*sql_));
-    selected_ = SelectTables(tables_, context_.tables, context_.name);
+    selected_ = SelectTables(tables_, context_.tables, context_.name, WatermarkTable(config_));
     TW_TRY(CheckSlot());
     TW_TRY(CheckPublication());
     return CheckTables();

@@ -266,6 +266,65 @@ Result<Rows> Connection::Query(const std::string& sql, const std::vector<std::st
   return *std::move(last);
 }
 
+Status Connection::Exchange(const Wait& wait) {
+  PGconn* connection = connection_.get();
+  const int unsent = PQflush(connection);
+  if (unsent < 0) return MakeLostError(PQerrorMessage(connection));
+  const auto limit = wait.timeout.count() > 0 ? wait.timeout : std::chrono::hours(24);
+  if (Status ready = WaitForSocket(true, unsent > 0, Clock::now() + limit); !ready) {
+    abandoned_ = true;
+    CancelQuery();
+    return ready;
+  }
+  if (PQconsumeInput(connection) == 0) return MakeLostError(PQerrorMessage(connection));
+  return {};
+}
+
+Result<bool> Connection::CopyOut(const std::string& sql, const Wait& wait,
+                                 const CopyConsumer& row) {
+  PGconn* connection = connection_.get();
+  // The extended protocol takes one statement, and no second one that a condition smuggles in.
+  if (PQsendQueryParams(connection, sql.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) == 0)
+    return MakeLostError(PQerrorMessage(connection));
+  Result<bool> wanted = true;
+  std::optional<Error> failed;
+  for (;;) {
+    while (PQisBusy(connection)) TW_TRY(Exchange(wait));
+    PGresult* raw = PQgetResult(connection);
+    if (raw == nullptr) break;
+    const Rows result(raw);
+    const ExecStatusType status = PQresultStatus(raw);
+    if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE) {
+      if (!failed) failed = MakeError(MessageOf(raw), wait.moment);
+      if (PQstatus(connection) == CONNECTION_BAD) break;
+    } else if (status == PGRES_COPY_OUT) {
+      for (;;) {
+        char* data = nullptr;
+        const int size = PQgetCopyData(connection, &data, 1);
+        if (size == 0) {
+          TW_TRY(Exchange(wait));
+          continue;
+        }
+        if (size < 0) break;  // its end, or an error: the next result says
+        const std::unique_ptr<char, void (*)(void*)> owned(data, PQfreemem);
+        if (!wanted || !*wanted) continue;  // what was on its way when we cancelled
+        wanted = row({data, static_cast<size_t>(size)});
+        if (!wanted || !*wanted) CancelQuery();
+      }
+    } else if (status != PGRES_COMMAND_OK) {
+      return Error{Disposition::kFatal, "pg_protocol_error",
+                   fmt::format("unexpected answer {} to a COPY; report this", PQresStatus(status))};
+    }
+  }
+  if (!wanted || !*wanted) {
+    // Cancelled by us, or ended just before; anything else is an error all the same.
+    if (failed && failed->code != "pg_cancelled_by_server") return *std::move(failed);
+    return wanted;
+  }
+  if (failed) return *std::move(failed);
+  return true;
+}
+
 void Connection::CancelQuery() {
   PGcancel* cancel = PQgetCancel(connection_.get());
   if (cancel == nullptr) return;

@@ -73,6 +73,12 @@ class Connection {
     return Query(sql, parameters, Wait{});
   }
 
+  // COPY … TO STDOUT. `row` gets each message of the copy, valid for the call. It answers false
+  // when it needs no more: the rest is cancelled, which fails an open transaction, and the answer
+  // is false. `wait.timeout` is the longest silence. An error of `row` ends it in the same way.
+  using CopyConsumer = std::function<Result<bool>(std::string_view)>;
+  Result<bool> CopyOut(const std::string& sql, const Wait& wait, const CopyConsumer& row);
+
   // While idle: what ended the session from the server's side, if something did. Never waits.
   std::optional<Error> PollEnd();
 
@@ -99,6 +105,8 @@ class Connection {
   Status Connect(const PostgresConfig& config, Kind kind, const std::string& purpose);
   // Waits for the socket; kCancelled, kRetry "pg_timeout".
   Status WaitForSocket(bool read, bool write, std::chrono::steady_clock::time_point deadline);
+  // Sends what is unsent and takes in what comes; a failed wait abandons the session.
+  Status Exchange(const Wait& wait);
   void CancelQuery();
 
   Interrupt interrupt_;

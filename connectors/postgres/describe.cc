@@ -7,77 +7,18 @@
 #include "postgres/postgres_tools.h"
 #include "postgres/relation.h"
 #include "postgres/server_facts.h"
+#include "postgres/streamed_columns.h"
+#include "postgres/watermarks.h"
 #include "support/text.h"
 
 namespace tailwater::postgres {
 namespace {
-
-// What of a table's columns the server sends, and how often its rows change.
-struct Described {
-  std::vector<std::string> names;
-  std::vector<RelationColumn> columns;  // names are set last: they view `names`
-};
 
 struct Activity {
   int64_t rows = 0;
   int64_t bytes = 0;  // of the rows, large values aside
   int64_t changes = 0;
 };
-
-std::string OidArray(const std::vector<const TableFacts*>& tables) {
-  std::string text;
-  for (const TableFacts* table : tables)
-    text += fmt::format("{}{}", text.empty() ? "{" : ",", table->oid);
-  return text.empty() ? "{}" : text + "}";
-}
-
-// The server's own rule: a column list decides alone; else everything but generated columns, and
-// stored ones where the publication says so (18).
-Result<std::map<uint32_t, Described>> ReadColumns(Connection& sql, const std::string& publication,
-                                                  const std::vector<const TableFacts*>& tables) {
-  const int version = sql.major_version();
-  const std::string listed =
-      version >= 15
-          ? "(select r.prattrs from pg_publication_rel r join pg_publication p on p.oid = "
-            "r.prpubid where p.pubname = $2 and r.prrelid = c.oid)"
-          : "(select null::int2vector where $2 = '')";
-  const std::string generated =
-      version >= 18
-          ? "a.attgenerated = '' or (a.attgenerated = 's' and coalesce((select p.pubgencols = 's' "
-            "from pg_publication p where p.pubname = $2), false))"
-          : "a.attgenerated = ''";
-  const std::string column_list =
-      version >= 18 ? "a.attnum = any (l.list)" : "a.attnum = any (l.list) and a.attgenerated = ''";
-  TW_ASSIGN_OR_RETURN(
-      const Rows rows,
-      sql.Query(
-          fmt::format(
-              "select c.oid, a.attname, a.atttypid, a.atttypmod, c.relreplident = 'f' or "
-              "coalesce(a.attnum = any (i.indkey[0:i.indnkeyatts - 1]), false) "
-              "from pg_class c cross join lateral (select {} as list) l "
-              "join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped "
-              "left join pg_index i on i.indrelid = c.oid and i.indimmediate and i.indisvalid and "
-              "case c.relreplident when 'd' then i.indisprimary when 'i' then i.indisreplident "
-              "else "
-              "false end "
-              "where c.oid = any ($1::oid[]) and case when l.list is null then {} else {} end "
-              "order by c.oid, a.attnum",
-              listed, generated, column_list),
-          {OidArray(tables), publication}));
-  std::map<uint32_t, Described> described;
-  for (int i = 0; i < rows.size(); ++i) {
-    Described& table = described[static_cast<uint32_t>(rows.Number(i, 0))];
-    table.names.push_back(rows.String(i, 1));
-    table.columns.push_back({.identity = rows.Bool(i, 4),
-                             .name = {},
-                             .type_oid = static_cast<uint32_t>(rows.Number(i, 2)),
-                             .typmod = static_cast<int32_t>(rows.Number(i, 3))});
-  }
-  for (auto& [unused, table] : described) {
-    for (size_t i = 0; i < table.columns.size(); ++i) table.columns[i].name = table.names[i];
-  }
-  return described;
-}
 
 // From catalogs and statistics alone: asking for a table's real size would wait for its locks.
 Result<std::map<uint32_t, Activity>> ReadActivity(Connection& sql,
@@ -143,28 +84,22 @@ Result<std::vector<TableDescription>> DescribeTables(const PostgresConfig& confi
   SqlSession session(config, fmt::format("tailwater {}/{} chk", context.pipeline, context.name));
   TW_ASSIGN_OR_RETURN(Connection * sql, session.Get());
   TW_ASSIGN_OR_RETURN(const std::vector<TableFacts> all, ReadTables(*sql));
-  const SelectedTables selected = SelectTables(all, context.tables, context.name);
+  const SelectedTables selected =
+      SelectTables(all, context.tables, context.name, WatermarkTable(config));
   std::vector<const TableFacts*> families;
   for (const TableFacts* table : selected.tables) {
     const auto family = WithLeaves(*table, all);
     families.insert(families.end(), family.begin(), family.end());
   }
-  TW_ASSIGN_OR_RETURN(const auto columns, ReadColumns(*sql, names.publication, selected.tables));
+  TW_ASSIGN_OR_RETURN(const auto columns,
+                      ReadStreamedColumns(*sql, names.publication, selected.tables));
   TW_ASSIGN_OR_RETURN(const auto activity, ReadActivity(*sql, families));
 
   Catalog catalog(session);
   RelationCache relations(catalog, {});
   std::vector<TableDescription> descriptions;
   for (const TableFacts* table : selected.tables) {
-    const auto found = columns.find(table->oid);
-    const RelationMessage message{
-        .oid = table->oid,
-        .schema = table->name.schema,
-        .name = table->name.name,
-        .identity = static_cast<ReplicaIdentity>(table->identity),
-        .columns = found == columns.end() ? std::span<const RelationColumn>()
-                                          : std::span<const RelationColumn>(found->second.columns)};
-    TW_TRY(relations.OnRelation(message));
+    TW_TRY(relations.OnRelation(DescribeRelation(*table, columns)));
     const Relation* relation = relations.Find(table->oid);
     TableDescription& description = descriptions.emplace_back();
     description.schema = relation->schema;

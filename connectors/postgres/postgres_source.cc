@@ -7,6 +7,7 @@
 
 #include "postgres/gap.h"
 #include "postgres/setup.h"
+#include "postgres/snapshot_reader.h"
 #include "postgres/watermarks.h"
 #include "support/crash_point.h"
 #include "support/text.h"
@@ -21,6 +22,7 @@ constexpr auto kReleaseInterval = milliseconds(100);
 // Commit times this far behind the server's clock: it has a backlog for us.
 constexpr int64_t kCatchUpMicros = 500'000;
 constexpr auto kFinishTimeout = std::chrono::seconds(3);
+constexpr auto kServeStep = milliseconds(100);
 constexpr int kSameTroubleIsFatal = 3;
 constexpr int kMessagesPerClock = 32;
 
@@ -58,6 +60,7 @@ PostgresSource::PostgresSource(PostgresConfig config, SourceContext context)
 Status PostgresSource::Run(const ResumePoint& resume, ChangeWriter& out, std::stop_token stop) {
   const std::stop_callback wake(stop, [this] { wakeup_.Wake(); });
   const Interrupt interrupt{stop, &wakeup_};
+  stop_ = stop;
   Status status = Prepare(resume, out, interrupt);
   if (status) {
     status = Stream(out, stop);
@@ -83,6 +86,10 @@ void PostgresSource::Release(DurableFrontier frontier) {
   wakeup_.Wake();
 }
 
+Result<std::unique_ptr<SnapshotReader>> PostgresSource::OpenSnapshotReader(std::stop_token stop) {
+  return PostgresSnapshotReader::Open(config_, context_, fence_, gate_, std::move(stop));
+}
+
 Status PostgresSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
                                const Interrupt& interrupt) {
   session_.Use(interrupt, [this] {
@@ -92,6 +99,7 @@ Status PostgresSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
   });
   decoder_.Reset();
   fence_.Reset();
+  gate_.Reset();
   TW_ASSIGN_OR_RETURN(Connection * sql, session_.Get());
   TW_ASSIGN_OR_RETURN(
       std::unique_ptr<Connection> replication,
@@ -272,8 +280,9 @@ Status PostgresSource::HandleData(const StreamMessage& message, ChangeWriter& ou
       if (skipping_) {
         decoder_.SkipTransaction();
         skipped_transactions_.Add();
+        return {};
       }
-      return {};
+      return HoldForCopy(event.begin.final_lsn, out);
     }
     case DecodedEvent::Kind::kChanges:
       if (batch_.changes().empty()) return {};
@@ -295,6 +304,27 @@ Status PostgresSource::HandleData(const StreamMessage& message, ChangeWriter& ou
     }
   }
   return Error{Disposition::kFatal, "pg_message_unknown", "an event of no known kind; report this"};
+}
+
+Status PostgresSource::HoldForCopy(Lsn commit, ChangeWriter& out) {
+  std::string chunk_id;
+  for (;;) {
+    const CopyGate::Step step = gate_.Ask(commit, chunk_id);
+    if (step == CopyGate::Step::kGo) return {};
+    if (std::exchange(unflushed_, false)) TW_TRY(out.Flush());
+    if (step == CopyGate::Step::kServe) {
+      TW_ASSIGN_OR_RETURN(const bool ended, out.ServeCopy(chunk_id, kServeStep));
+      if (ended) gate_.Leave(chunk_id);
+      unflushed_ = true;
+    } else {
+      gate_.Wait(kServeStep);
+    }
+    if (stop_.stop_requested()) return Error{Disposition::kCancelled, "stopped", "asked to stop"};
+    since_clock_ = kMessagesPerClock;
+    TW_TRY(KeepServerInformed());
+    last_heard_ = Clock::now();  // it is us who do not listen
+    TW_TRY(session_.CheckServerStays());
+  }
 }
 
 Status PostgresSource::HandleCommit(const CommitMessage& commit, ChangeWriter& out) {

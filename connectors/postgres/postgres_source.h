@@ -12,6 +12,7 @@
 #include "postgres/change_decoder.h"
 #include "postgres/commit_fence.h"
 #include "postgres/connection.h"
+#include "postgres/copy_gate.h"
 #include "postgres/lsn.h"
 #include "postgres/postgres_config.h"
 #include "postgres/replication_stream.h"
@@ -31,6 +32,7 @@ class PostgresSource final : public Source {
 
   Status Run(const ResumePoint& resume, ChangeWriter& out, std::stop_token stop) override;
   void Release(DurableFrontier frontier) override;
+  Result<std::unique_ptr<SnapshotReader>> OpenSnapshotReader(std::stop_token stop) override;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -46,6 +48,8 @@ class PostgresSource final : public Source {
   Status Handle(const StreamMessage& message, ChangeWriter& out);
   Status HandleData(const StreamMessage& message, ChangeWriter& out);
   Status Begin(ChangeWriter& out);
+  // Before a transaction is taken in: what is copied at this place comes first.
+  Status HoldForCopy(Lsn commit, ChangeWriter& out);
   Status HandleCommit(const CommitMessage& commit, ChangeWriter& out);
   Status HandleKeepalive(const StreamMessage& message, ChangeWriter& out);
 
@@ -63,12 +67,14 @@ class PostgresSource final : public Source {
   Wakeup wakeup_;
   std::atomic<uint64_t> released_{0};
   CommitFence fence_;
+  CopyGate gate_;
 
   SqlSession session_;
   Catalog catalog_;
   SqlReadBack read_back_;
   ChangeDecoder decoder_;
   ChangeBatch batch_;
+  std::stop_token stop_;
   std::unique_ptr<ReplicationStream> stream_;
 
   Lsn resume_frontier_;     // where this session resumed

@@ -146,22 +146,29 @@ Result<std::optional<PublicationFacts>> ReadPublication(Connection& sql, const s
   return std::optional<PublicationFacts>(std::move(facts));
 }
 
-Result<std::vector<TableFacts>> ReadTables(Connection& sql) {
+Result<std::vector<TableFacts>> ReadTables(Connection& sql, const TableName* only) {
+  std::vector<std::string> parameters;
+  if (only != nullptr) parameters = {only->schema, only->name};
   TW_ASSIGN_OR_RETURN(
       const Rows rows,
       sql.Query(
-          "select c.oid, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname), c.relkind, "
-          "c.relpersistence, c.relreplident, "
-          "exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary and "
-          "i.indimmediate and i.indisvalid), "
-          "exists (select from pg_index i where i.indrelid = c.oid and i.indisreplident and "
-          "i.indimmediate and i.indisvalid), "
-          "case when c.relispartition then (select string_agg(a.relid::oid::text, ',') from "
-          "pg_partition_ancestors(c.oid) a where a.relid <> c.oid) end, "
-          "coalesce(has_table_privilege(c.oid, 'SELECT'), false), c.relnamespace "
-          "from pg_class c join pg_namespace n on n.oid = c.relnamespace "
-          "where c.relkind in ('r', 'p') and c.relpersistence <> 't' and n.nspname !~ '^pg_' and "
-          "n.nspname <> 'information_schema' order by n.nspname, c.relname"));
+          fmt::format(
+              "select c.oid, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname), "
+              "c.relkind, "
+              "c.relpersistence, c.relreplident, "
+              "exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary and "
+              "i.indimmediate and i.indisvalid), "
+              "exists (select from pg_index i where i.indrelid = c.oid and i.indisreplident and "
+              "i.indimmediate and i.indisvalid), "
+              "case when c.relispartition then (select string_agg(a.relid::oid::text, ',') from "
+              "pg_partition_ancestors(c.oid) a where a.relid <> c.oid) end, "
+              "coalesce(has_table_privilege(c.oid, 'SELECT'), false), c.relnamespace "
+              "from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+              "where c.relkind in ('r', 'p') and c.relpersistence <> 't' and n.nspname !~ '^pg_' "
+              "and "
+              "n.nspname <> 'information_schema' {} order by n.nspname, c.relname",
+              only != nullptr ? "and n.nspname = $1 and c.relname = $2" : ""),
+          parameters));
   std::vector<TableFacts> tables(static_cast<size_t>(rows.size()));
   for (int i = 0; i < rows.size(); ++i) {
     TableFacts& table = tables[static_cast<size_t>(i)];
@@ -181,11 +188,12 @@ Result<std::vector<TableFacts>> ReadTables(Connection& sql) {
 }
 
 SelectedTables SelectTables(const std::vector<TableFacts>& all, const TableSelection& selection,
-                            const std::string& source) {
+                            const std::string& source, const TableName& mark_table) {
   SelectedTables selected;
   std::unordered_set<uint32_t> matching;
   for (const TableFacts& table : all) {
-    if (selection.Selects(source, table.name.ToString())) matching.insert(table.oid);
+    if (table.name != mark_table && selection.Selects(source, table.name.ToString()))
+      matching.insert(table.oid);
   }
   for (const TableFacts& table : all) {
     const bool under_selected_parent =

@@ -65,8 +65,8 @@ struct TableFacts {
            (identity == 'i' && identity_index);
   }
 };
-// Every ordinary and partitioned table outside the system schemas.
-Result<std::vector<TableFacts>> ReadTables(Connection& sql);
+// Every ordinary and partitioned table outside the system schemas; `only` that one, if it is there.
+Result<std::vector<TableFacts>> ReadTables(Connection& sql, const TableName* only = nullptr);
 
 struct PublicationFacts {
   uint32_t oid = 0;
@@ -96,8 +96,9 @@ struct SelectedTables {
       tables;                          // into `all`; a partition only where no parent is selected
   std::vector<std::string> unmatched;  // entries without a wildcard that name no table
 };
+// `mark_table` is never selected.
 SelectedTables SelectTables(const std::vector<TableFacts>& all, const TableSelection& selection,
-                            const std::string& source);
+                            const std::string& source, const TableName& mark_table);
 // No identity, unlogged, partitions that disagree with their root, partitioned on 12.
 std::vector<TableProblem> FindTableProblems(const std::vector<TableFacts>& all,
                                             const TableFacts& table, int major_version);

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "postgres/gap.h"
+#include "postgres/watermarks.h"
 #include "support/crash_point.h"
 #include "support/text.h"
 
@@ -92,7 +93,8 @@ Status Setup::CheckFirstStart(bool after_gap) {
                              "pg_create_logical_replication_slot('{0}', 'pgoutput')",
                              names_.slot)};
   }
-  const SelectedTables selected = SelectTables(tables_, context_.tables, context_.name);
+  const SelectedTables selected =
+      SelectTables(tables_, context_.tables, context_.name, WatermarkTable(config_));
   if (!selected.unmatched.empty()) {
     return Error{kOperator, "pg_table_missing",
                  fmt::format("no table {}: create it, or correct `tables`",
@@ -171,7 +173,8 @@ Status Setup::DropLeftSlot(const std::string& our_session) {
 }
 
 Result<uint32_t> Setup::PreparePublication(uint32_t expected_oid, std::optional<Lsn> frontier) {
-  const SelectedTables selected = SelectTables(tables_, context_.tables, context_.name);
+  const SelectedTables selected =
+      SelectTables(tables_, context_.tables, context_.name, WatermarkTable(config_));
   TW_ASSIGN_OR_RETURN(std::optional<PublicationFacts> publication,
                       ReadPublication(sql_, names_.publication));
   if (expected_oid != 0 && (!publication || publication->oid != expected_oid)) {
@@ -233,10 +236,41 @@ Status Setup::AddTables(const PublicationFacts& publication, const SelectedTable
   TW_TRY(sql_.Query(fmt::format("ALTER PUBLICATION {} ADD TABLE {}",
                                 sql_.QuoteName(names_.publication), QuotedList(added))));
   for (const TableFacts* table : added) {
-    context_.logger.Info("table added; its changes are captured from here on, earlier rows are not",
+    context_.logger.Info("table added: its changes are captured from here on",
                          {{"table", table->name.ToString()}});
   }
   return {};
+}
+
+Result<Setup::Followed> Setup::FollowTables() {
+  TW_ASSIGN_OR_RETURN(tables_, ReadTables(sql_));
+  TW_ASSIGN_OR_RETURN(const std::optional<PublicationFacts> publication,
+                      ReadPublication(sql_, names_.publication));
+  if (!publication) {
+    return Error{Disposition::kRetry, "pg_publication_missing",
+                 "the publication is gone, as the stream will find out; trying again"};
+  }
+  const bool ours = publication->comment == names_.tag;
+  const SelectedTables selected =
+      SelectTables(tables_, context_.tables, context_.name, WatermarkTable(config_));
+  Followed followed;
+  for (const TableFacts* table : selected.tables) {
+    if (publication->Publishes(*table, tables_)) {
+      followed.captured.push_back(table);
+    } else if (!ours) {
+      followed.refused.emplace_back(
+          table->name.ToString(),
+          fmt::format("the publication is not ours to change: ALTER PUBLICATION {} ADD TABLE {};",
+                      sql_.QuoteName(names_.publication), table->quoted));
+    } else if (Status added = AddTables(*publication, {{table}, {}}); added) {
+      followed.captured.push_back(table);
+    } else if (added.error().disposition == Disposition::kNeedsOperator) {
+      followed.refused.emplace_back(table->name.ToString(), added.error().message);
+    } else {
+      return std::move(added).error();
+    }
+  }
+  return followed;
 }
 
 Status Setup::VerifyForeignPublication(const PublicationFacts& publication,

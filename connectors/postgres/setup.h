@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "postgres/connection.h"
@@ -60,6 +61,15 @@ class Setup {
   // one that is tagged ours, never narrows or drops. `expected_oid` 0: none yet. Its oid.
   // `frontier`: where a gap begins.
   Result<uint32_t> PreparePublication(uint32_t expected_oid, std::optional<Lsn> frontier);
+
+  // While the stream runs: tables that came later are added to a publication of ours. Needs no
+  // Look() and no replication session.
+  struct Followed {
+    std::vector<const TableFacts*>
+        captured;  // all that are selected and published, as long as this
+    std::vector<std::pair<std::string, std::string>> refused;  // those that are not, and why
+  };
+  Result<Followed> FollowTables();
 
   // The slot exists: made now, or left by a start that was cut short. Where its log starts.
   Result<Lsn> PrepareSlot();

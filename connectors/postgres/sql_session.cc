@@ -9,6 +9,8 @@ void SqlSession::Use(Interrupt interrupt, std::function<void()> keep_alive) {
 }
 
 Result<Connection*> SqlSession::Get() {
+  if (connection_ != nullptr && connection_->broken() && !reopens_)
+    return MakeLostError("the session of a copy ended");
   if (connection_ == nullptr || connection_->broken()) {
     connection_.reset();
     TW_ASSIGN_OR_RETURN(connection_,
@@ -35,7 +37,8 @@ Result<Rows> SqlSession::Query(const std::string& sql, const std::vector<std::st
   const bool fresh = connection_ == nullptr;
   TW_ASSIGN_OR_RETURN(Connection * connection, Get());
   Result<Rows> rows = connection->Query(sql, parameters, wait, formats);
-  if (rows || fresh || rows.error().disposition != Disposition::kRetry || !connection->broken())
+  if (rows || fresh || !reopens_ || rows.error().disposition != Disposition::kRetry ||
+      !connection->broken())
     return rows;
   TW_ASSIGN_OR_RETURN(connection, Get());
   return connection->Query(sql, parameters, wait, formats);

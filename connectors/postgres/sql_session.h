@@ -24,6 +24,9 @@ class SqlSession {
   // `formats` as in Connection::Query().
   Result<Rows> Query(const std::string& sql, const std::vector<std::string>& parameters = {},
                      const std::vector<int>& formats = {});
+  // From here on a session that broke stays so (kRetry "pg_connection_lost"): what its transaction
+  // would have read must not come from another one.
+  void NeverReopen() { reopens_ = false; }
   // A server that shuts down ends plain sessions first, and waits for its log's readers: the error
   // then. Other ends of an idle session mean nothing; the next query opens a new one.
   Status CheckServerStays();
@@ -40,6 +43,7 @@ class SqlSession {
   Interrupt interrupt_;
   std::function<void()> keep_alive_;
   std::unique_ptr<Connection> connection_;
+  bool reopens_ = true;
 };
 
 }  // namespace tailwater::postgres

@@ -49,8 +49,19 @@ struct RecordedTransaction {
 
 class RecordingWriter final : public ChangeWriter {
  public:
-  Status OnWatermark(const Watermark&) override { return {}; }
-  Result<bool> ServeCopy(std::string_view, std::chrono::milliseconds) override { return true; }
+  // As text, with the number of transactions in front of it: "low a/1 @3", "high a/1 unsound @4".
+  Status OnWatermark(const Watermark& mark) override {
+    std::lock_guard lock(mutex_);
+    TW_TRY(Count());
+    marks_.push_back((mark.kind == Watermark::Kind::kLow ? "low " : "high ") +
+                     std::string(mark.chunk_id) + (mark.sound ? "" : " unsound") + " @" +
+                     std::to_string(transactions_.size()));
+    changed_.notify_all();
+    return {};
+  }
+  Result<bool> ServeCopy(std::string_view chunk_id, std::chrono::milliseconds timeout) override {
+    return serve ? serve(chunk_id, timeout) : Result<bool>(true);
+  }
   Status Establish(const SourceIdentity& identity,
                    const std::optional<Position>& frontier) override {
     std::lock_guard lock(mutex_);
@@ -131,6 +142,17 @@ class RecordingWriter final : public ChangeWriter {
     std::lock_guard lock(mutex_);
     resume_ = std::move(resume);
   }
+  std::vector<std::string> marks() {
+    std::lock_guard lock(mutex_);
+    return marks_;
+  }
+  bool WaitForMark(const std::string& start) {
+    return WaitUntil([&](RecordingWriter& self) {
+      for (const std::string& mark : self.marks())
+        if (mark.compare(0, start.size(), start) == 0) return true;
+      return false;
+    });
+  }
   std::vector<RecordedTransaction> transactions() {
     std::lock_guard lock(mutex_);
     return transactions_;
@@ -190,6 +212,7 @@ class RecordingWriter final : public ChangeWriter {
   }
 
   std::function<void(const Change&)> inspect;  // under the lock
+  std::function<Result<bool>(std::string_view, std::chrono::milliseconds)> serve;
 
  private:
   Status Count() {
@@ -211,6 +234,7 @@ class RecordingWriter final : public ChangeWriter {
   std::vector<RecordedTransaction> transactions_;
   std::vector<std::pair<SourceIdentity, std::optional<Position>>> established_;
   std::vector<std::string> idle_;
+  std::vector<std::string> marks_;
   size_t appended_ = 0;
   int flushes_ = 0;
   int room_calls_ = 0;
