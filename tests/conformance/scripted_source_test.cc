@@ -13,8 +13,27 @@ class ScriptedBench final : public SourceBench {
   void Commit(int64_t first_id, int count) override { server_.CommitIds(first_id, count); }
   void Interrupt() override { server_.Interrupt(); }
 
+  bool copies() const override { return true; }
+  void Preload(int64_t first_id, int count) override {
+    server_.AllowSnapshots();
+    server_.Preload(first_id, count);
+  }
+  void Update(int64_t id) override {
+    if (!server_.Table().contains(id)) return;
+    server_.Commit({{id, "updated " + std::to_string(++updates_), Operation::kUpdate}});
+  }
+  void Delete(int64_t id) override {
+    if (server_.Table().contains(id)) server_.Commit({{id, "", Operation::kDelete}});
+  }
+  std::set<std::string> Table() override {
+    std::set<std::string> rows;
+    for (const auto& [id, note] : server_.Table()) rows.insert(std::to_string(id) + "," + note);
+    return rows;
+  }
+
  private:
   ScriptedServer server_;
+  int updates_ = 0;
 };
 
 std::unique_ptr<SourceBench> MakeScriptedBench() { return std::make_unique<ScriptedBench>(); }

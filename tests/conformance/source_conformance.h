@@ -4,14 +4,17 @@
 //
 // Each source runs in the real capture half, in front of a stub topic; the test stands between
 // source and writer and cuts where it likes. What must hold, always: each committed row lies in the
-// topic once, in commit order.
+// topic once, in commit order; and what is folded from the topic, snapshots included, is what the
+// table holds.
 #pragma once
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -36,8 +39,18 @@ class SourceBench {
   virtual Result<std::unique_ptr<Source>> Make() = 0;
   // One committed transaction that inserts rows with the keys first_id, first_id + 1, …
   virtual void Commit(int64_t first_id, int count) = 0;
-  // The server drops the source's session, if there is one.
+  // The server drops the source's sessions, if there are any.
   virtual void Interrupt() = 0;
+
+  // --- of sources that can copy what is there; else the tests of it are skipped ---
+  virtual bool copies() const { return false; }
+  // Rows that are there before the first start.
+  virtual void Preload(int64_t first_id, int count) { static_cast<void>(first_id + count); }
+  // One committed transaction each: the row gets another text; the row goes.
+  virtual void Update(int64_t id) { static_cast<void>(id); }
+  virtual void Delete(int64_t id) { static_cast<void>(id); }
+  // What the table holds, each row as TopicRecord::after shows it.
+  virtual std::set<std::string> Table() { return {}; }
 };
 using MakeSourceBench = std::unique_ptr<SourceBench> (*)();
 
@@ -75,7 +88,10 @@ class TappedWriter final : public ChangeWriter {
     TW_TRY(Pass());
     return out_.AppendAlone(change, frontier);
   }
-  Status OnWatermark(const Watermark& mark) override { return out_.OnWatermark(mark); }
+  Status OnWatermark(const Watermark& mark) override {
+    TW_TRY(Pass());
+    return out_.OnWatermark(mark);
+  }
   Result<bool> ServeCopy(std::string_view chunk_id, std::chrono::milliseconds timeout) override {
     return out_.ServeCopy(chunk_id, timeout);
   }
@@ -108,6 +124,9 @@ class TappedSource final : public Source {
     ++tap_->released;
     source_->Release(std::move(frontier));
   }
+  Result<std::unique_ptr<SnapshotReader>> OpenSnapshotReader(std::stop_token stop) override {
+    return source_->OpenSnapshotReader(std::move(stop));
+  }
 
  private:
   std::unique_ptr<Source> source_;
@@ -137,7 +156,7 @@ class SourceConformance : public ::testing::TestWithParam<MakeSourceBench> {
                          return std::unique_ptr<Source>(
                              std::make_unique<TappedSource>(std::move(source), tap_));
                        },
-                       &metrics_.root()});
+                       &metrics_.root(), snapshot_});
     capture_ =
         std::make_unique<Capture>(*topic_, std::move(sources), metrics_.root(), clock_, options_);
     capture_->Start();
@@ -180,10 +199,97 @@ class SourceConformance : public ::testing::TestWithParam<MakeSourceBench> {
     }
   }
 
+  // --- snapshots ---
+  void WithSnapshots() {
+    snapshot_ = {.mode = SnapshotMode::kInitial, .workers = 2, .chunk_rows = 7};
+    snapshot_.follow_interval = std::chrono::milliseconds(100);
+  }
+  bool WaitForCopies() {
+    return WaitFor([&] {
+      const SnapshotsStatus snapshots = Status().snapshots;
+      return snapshots.tables_copied == 1 && snapshots.settled;
+    });
+  }
+  // What a mirror holds that applied the topic from its first record on.
+  std::set<std::string> Fold() {
+    std::map<std::string, std::pair<int64_t, std::string>> rows;  // key: version, row
+    auto records = Contents(*topic_);
+    std::sort(records.begin(), records.end(),
+              [](const TopicRecord& a, const TopicRecord& b) { return a.version < b.version; });
+    for (const TopicRecord& record : records) {
+      switch (record.operation) {
+        case Operation::kInsert:
+        case Operation::kUpdate:
+        case Operation::kRead:
+          rows[record.key] = {record.version, record.after};
+          break;
+        case Operation::kDelete:
+          rows.erase(record.key);
+          break;
+        case Operation::kSweep:
+          std::erase_if(rows,
+                        [&](const auto& row) { return row.second.first < record.sweep_below; });
+          break;
+        case Operation::kTruncate:
+          rows.clear();
+          break;
+        case Operation::kSchema:
+        case Operation::kMessage:
+        case Operation::kFrontier:
+          break;
+      }
+    }
+    std::set<std::string> folded;
+    for (auto& [key, row] : rows) folded.insert(std::move(row.second));
+    return folded;
+  }
+  // How often each row was copied, at most.
+  size_t MostCopiesOfARow() {
+    std::map<std::string, size_t> copies;
+    size_t most = 0;
+    for (const TopicRecord& record : Contents(*topic_)) {
+      if (record.operation == Operation::kRead) most = std::max(most, ++copies[record.key]);
+    }
+    return most;
+  }
+  // The last change is in the topic, with all before it.
+  void Settle(int64_t unused_id) {
+    bench_->Commit(unused_id, 1);
+    const std::string begins = std::to_string(unused_id) + ",";
+    ASSERT_TRUE(WaitFor([&] {
+      const auto rows = Rows(Contents(*topic_));
+      return std::any_of(rows.begin(), rows.end(), [&](const TopicRecord& record) {
+        return record.after.starts_with(begins);
+      });
+    }));
+  }
+  // Writes until it ends: updates, deletes and inserts, in the ids that were loaded and behind
+  // them.
+  std::jthread Writer(int64_t rows) {
+    return std::jthread([this, rows](std::stop_token stop) {
+      for (int64_t i = 0; !stop.stop_requested(); ++i) {
+        const int64_t id = i * 37 % rows;
+        switch (i % 5) {
+          case 0:
+            bench_->Commit(next_insert_++, 1);
+            break;
+          case 1:
+            bench_->Delete(id);
+            break;
+          default:
+            bench_->Update(id);
+        }
+        std::this_thread::sleep_for(std::chrono::microseconds(300));
+      }
+    });
+  }
+
+  int64_t next_insert_ = 10'000;
   std::unique_ptr<SourceBench> bench_;
   MetricsRegistry metrics_;
   SystemClock clock_;
   CaptureOptions options_;
+  SnapshotOptions snapshot_{.mode = SnapshotMode::kNever};
   std::unique_ptr<StubMemoryTopic> topic_;
   std::shared_ptr<SourceTap> tap_;
   std::unique_ptr<Capture> capture_;
@@ -354,6 +460,141 @@ TEST_P(SourceConformance, GoesOnAfterTheTopicFailed) {
   ASSERT_TRUE(WaitForRows(8));
   Stop();
   ExpectRows(8);
+}
+
+// --- snapshots ---
+
+constexpr int64_t kLoaded = 100;
+constexpr int64_t kUnusedId = 1'000'000;
+
+TEST_P(SourceConformance, CopiesWhatIsThereWhileWritersWrite) {
+  if (!bench_->copies()) GTEST_SKIP() << "copies nothing";
+  WithSnapshots();
+  bench_->Preload(0, kLoaded);
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  {
+    const std::jthread writer = Writer(kLoaded);
+    ASSERT_TRUE(WaitForCopies());
+  }
+  Settle(kUnusedId);
+  Stop();
+  EXPECT_EQ(Fold(), bench_->Table());
+  EXPECT_EQ(MostCopiesOfARow(), 1u);
+}
+
+TEST_P(SourceConformance, ACopyThatIsKilledAgainAndAgainGoesOnWhereItWas) {
+  if (!bench_->copies()) GTEST_SKIP() << "copies nothing";
+  WithSnapshots();
+  OpenTopic({.completion = StubMemoryTopic::Completion::kManual});
+  bench_->Preload(0, kLoaded);
+  int64_t unused = kUnusedId;
+  // Each process lives until so many batches are stored; the last one may go on.
+  for (const size_t batches : {1, 2, 3, 4, 5, 7, 9, 0}) {
+    Start();
+    const std::jthread writer = Writer(kLoaded);
+    std::atomic<bool> dead = false;
+    {
+      const std::jthread disk([&](std::stop_token stop) {
+        for (size_t stored = 0; !stop.stop_requested();) {
+          stored += topic_->RunPending(1);
+          if (batches > 0 && stored >= batches) {
+            dead = true;
+            return;
+          }
+          std::this_thread::sleep_for(std::chrono::microseconds(100));
+        }
+      });
+      if (batches > 0) {
+        ASSERT_TRUE(WaitFor([&] { return dead.load(); }));
+        Kill();
+        continue;
+      }
+      ASSERT_TRUE(WaitForCopies());
+      Settle(unused++);
+    }
+  }
+  // The writer went on after the last row that was waited for.
+  const std::jthread disk([&](std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      topic_->RunPending();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  Settle(unused++);
+  Stop();
+  EXPECT_EQ(Fold(), bench_->Table());
+  EXPECT_EQ(MostCopiesOfARow(), 1u);
+}
+
+TEST_P(SourceConformance, ACopySurvivesACutAtEachOfItsCalls) {
+  if (!bench_->copies()) GTEST_SKIP() << "copies nothing";
+  WithSnapshots();
+  bench_->Preload(0, kLoaded);
+  Start();
+  {
+    const std::jthread writer = Writer(kLoaded);
+    for (int64_t cut = 1; cut <= 40; cut += 3) {
+      tap_->fail_at = tap_->calls + cut;
+      const int64_t failed = tap_->failed;
+      ASSERT_TRUE(WaitFor([&] { return tap_->failed > failed; }));
+    }
+    ASSERT_TRUE(WaitForCopies());
+  }
+  Settle(kUnusedId);
+  Stop();
+  EXPECT_EQ(Fold(), bench_->Table());
+  EXPECT_EQ(MostCopiesOfARow(), 1u);
+}
+
+TEST_P(SourceConformance, ACopySurvivesSessionsThatTheServerDrops) {
+  if (!bench_->copies()) GTEST_SKIP() << "copies nothing";
+  WithSnapshots();
+  bench_->Preload(0, kLoaded);
+  Start();
+  {
+    const std::jthread writer = Writer(kLoaded);
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_TRUE(WaitForStreaming());
+      bench_->Interrupt();
+    }
+    ASSERT_TRUE(WaitForCopies());
+  }
+  Settle(kUnusedId);
+  Stop();
+  EXPECT_EQ(Fold(), bench_->Table());
+  EXPECT_EQ(MostCopiesOfARow(), 1u);
+}
+
+TEST_P(SourceConformance, ACopyOnRequestEndsWithoutTheRowsThatAreGone) {
+  if (!bench_->copies()) GTEST_SKIP() << "copies nothing";
+  bench_->Preload(0, kLoaded);
+  WithSnapshots();
+  snapshot_.mode = SnapshotMode::kNever;
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  ASSERT_TRUE(WaitFor([&] { return Status().snapshots.settled; }));
+  bench_->Commit(kLoaded, 1);
+  ASSERT_TRUE(WaitForRows(1));
+  EXPECT_EQ(Fold().size(), 1u);  // nothing is copied by itself
+  const std::string table = Rows(Contents(*topic_))[0].table;
+  for (size_t round = 1; round <= 2; ++round) {
+    const std::jthread writer = Writer(kLoaded);
+    const auto requested = capture_->RequestSnapshot("shop", {table, {}, {}});
+    ASSERT_OK(requested);
+    ASSERT_TRUE(WaitFor([&] {
+      const SnapshotsStatus snapshots = Status().snapshots;
+      return snapshots.tables_waiting == 0 && snapshots.units.size() == round;
+    }));
+  }
+  Settle(kUnusedId);
+  Stop();
+  EXPECT_EQ(Fold(), bench_->Table());
+  const auto records = Contents(*topic_);
+  EXPECT_EQ(std::count_if(
+                records.begin(), records.end(),
+                [](const TopicRecord& record) { return record.operation == Operation::kSweep; }),
+            2);
 }
 
 }  // namespace tailwater

@@ -30,9 +30,12 @@ class CaptureTest : public ::testing::Test {
   }
 
   CaptureSource SourceOf(const std::string& name, ScriptedServer& server) {
-    return {name, "scripted",
+    return {name,
+            "scripted",
             [&server]() -> Result<std::unique_ptr<Source>> { return server.Connect(); },
-            &metrics_.Scoped({{"source", name}})};
+            &metrics_.Scoped({{"source", name}}),
+            {.mode = snapshot_},
+            on_gap_};
   }
   std::unique_ptr<Capture> Make(std::vector<CaptureSource> sources) {
     return std::make_unique<Capture>(topic_, std::move(sources), metrics_.root(), clock_, options_);
@@ -61,6 +64,8 @@ class CaptureTest : public ::testing::Test {
     return WaitFor([&] { return Rows(Contents(topic_)).size() >= count; });
   }
 
+  SnapshotMode snapshot_ = SnapshotMode::kNever;
+  GapPolicy on_gap_ = GapPolicy::kHalt;
   SystemClock clock_;
   MetricsRegistry metrics_;
   CaptureOptions options_;
@@ -350,6 +355,195 @@ TEST_F(CaptureTest, ASourceThatCannotBeMadeIsTriedAgain) {
   server_.CommitIds(0, 1);
   EXPECT_TRUE(WaitForRows(1));
   EXPECT_EQ(made, 3);
+}
+
+// --- gaps ---
+
+class CaptureGapTest : public CaptureTest {
+ protected:
+  CaptureGapTest() {
+    snapshot_ = SnapshotMode::kInitial;
+    on_gap_ = GapPolicy::kResnapshot;
+    server_.AllowSnapshots();
+    server_.Preload(0, 50);
+  }
+  static bool WaitForCopies(const Capture& capture) {
+    return WaitFor([&] {
+      const SnapshotsStatus snapshots = capture.GetStatus().sources[0].snapshots;
+      return snapshots.tables_copied == 1 && snapshots.settled;
+    });
+  }
+  // While nobody reads: rows go, change and come, and the log of it is lost.
+  void LoseChanges() {
+    server_.Commit({{1, "", Operation::kDelete}, {2, "changed", Operation::kUpdate}, {60, "new"}});
+    server_.LoseLog();
+  }
+  // What a mirror holds that applied the topic from its first record on.
+  std::map<std::string, std::string> Fold() {
+    std::map<std::string, std::pair<int64_t, std::string>> rows;
+    auto records = Contents(topic_);
+    std::sort(records.begin(), records.end(),
+              [](const TopicRecord& a, const TopicRecord& b) { return a.version < b.version; });
+    for (const TopicRecord& record : records) {
+      if (record.operation == Operation::kSweep) {
+        std::erase_if(rows, [&](const auto& row) { return row.second.first < record.sweep_below; });
+      } else if (record.operation == Operation::kDelete) {
+        rows.erase(record.key);
+      } else if (!IsControl(record.operation)) {
+        rows[record.key] = {record.version, record.after};
+      }
+    }
+    std::map<std::string, std::string> folded;
+    for (const auto& [key, row] : rows) {
+      const size_t comma = row.second.find(',');
+      folded[row.second.substr(0, comma)] = row.second.substr(comma + 1);
+    }
+    return folded;
+  }
+  std::map<std::string, std::string> Table() {
+    std::map<std::string, std::string> rows;
+    for (const auto& [id, note] : server_.Table()) rows[std::to_string(id)] = note;
+    return rows;
+  }
+};
+
+TEST_F(CaptureGapTest, BeginsAnewBehindAGapAndCopiesAllTablesAgain) {
+  {
+    auto capture = Start();
+    server_.CommitIds(50, 1);
+    ASSERT_TRUE(WaitForCopies(*capture));
+    capture->Stop(seconds(10));
+  }
+  const uint32_t epoch = Contents(topic_).back().epoch;
+  LoseChanges();
+  auto capture = Start();
+  ASSERT_TRUE(WaitFor([&] { return Fold() == Table(); })) << Fold().size();
+  ASSERT_TRUE(WaitForCopies(*capture));
+  const SourceStatus source = capture->GetStatus().sources[0];
+  EXPECT_EQ(source.state, SourceState::kStreaming);
+  EXPECT_GT(source.epoch, epoch);
+  ASSERT_EQ(source.gaps.size(), 1u);
+  EXPECT_EQ(source.gaps[0].code, "log_discarded");
+  EXPECT_TRUE(source.gaps[0].from.has_value());
+  EXPECT_TRUE(source.gaps[0].to.has_value());
+  EXPECT_EQ(source.gaps[0].epoch, source.epoch);
+  EXPECT_GT(source.gaps[0].at_micros, 0);
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("tailwater_source_gaps_total{code=\"log_discarded\""));
+  server_.CommitIds(70, 1);
+  ASSERT_TRUE(WaitFor([&] { return Fold() == Table(); }));
+  capture->Stop(seconds(10));
+}
+
+TEST_F(CaptureGapTest, HaltsAtAGapUnlessToldOtherwise) {
+  {
+    auto capture = Start();
+    ASSERT_TRUE(WaitForCopies(*capture));
+    capture->Stop(seconds(10));
+  }
+  LoseChanges();
+  on_gap_ = GapPolicy::kHalt;
+  auto capture = Start();
+  ASSERT_TRUE(WaitForState(*capture, SourceState::kGap));
+  EXPECT_THAT(capture->GetStatus().sources[0].gaps, ::testing::IsEmpty());
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("tailwater_source_gaps_total{code=\"log_discarded\""));
+}
+
+TEST_F(CaptureGapTest, HaltsWhenTheLogIsLostAgainAndAgain) {
+  server_.Refuse(Error{Disposition::kGap, "log_discarded", "the log is gone"});
+  auto capture = Start();
+  ASSERT_TRUE(WaitForState(*capture, SourceState::kGap));
+  const SourceStatus source = capture->GetStatus().sources[0];
+  EXPECT_EQ(source.code, "log_discarded");
+  EXPECT_THAT(source.message, HasSubstr("3 times within the last hour"));
+  EXPECT_EQ(source.gaps.size(), 3u);
+  EXPECT_EQ(server_.connections(), 4u);
+}
+
+TEST_F(CaptureGapTest, AGapOfTheTopicIsNoGapOfTheSource) {
+  {
+    auto capture = Start();
+    server_.CommitIds(50, 1);
+    ASSERT_TRUE(WaitForCopies(*capture));
+    capture->Stop(seconds(10));
+  }
+  topic_.ReplaceLog("another");
+  auto capture = Start();
+  ASSERT_TRUE(WaitForState(*capture, SourceState::kGap));
+  EXPECT_EQ(capture->GetStatus().sources[0].code, "topic_rewound");
+  EXPECT_EQ(topic_.Records(0).size(), 0u);
+}
+
+// The process dies after each stored batch of the recovery, and goes on with another one.
+TEST(CaptureGap, ARecoveryThatIsKilledAnywhereEndsTheSame) {
+  for (size_t batches = 1; batches <= 12; ++batches) {
+    SystemClock clock;
+    MetricsRegistry metrics;
+    CaptureOptions options;
+    options.backoff = {
+        .initial = milliseconds(1), .max = milliseconds(10), .operator_probe = milliseconds(20)};
+    StubMemoryTopic topic{{.completion = StubMemoryTopic::Completion::kManual}};
+    ScriptedServer server;
+    server.AllowSnapshots();
+    server.Preload(0, 30);
+    const auto start = [&] {
+      std::vector<CaptureSource> sources;
+      sources.push_back(
+          {"shop",
+           "scripted",
+           [&server]() -> Result<std::unique_ptr<Source>> { return server.Connect(); },
+           &metrics.root(),
+           {.chunk_rows = 10},
+           GapPolicy::kResnapshot});
+      auto capture =
+          std::make_unique<Capture>(topic, std::move(sources), metrics.root(), clock, options);
+      capture->Start();
+      return capture;
+    };
+    const auto wait = [&](const auto& holds, size_t limit) {
+      const auto deadline = std::chrono::steady_clock::now() + seconds(30);
+      for (size_t stored = 0; std::chrono::steady_clock::now() < deadline && !holds();) {
+        if (stored < limit) stored += topic.RunPending(1);
+        if (limit != SIZE_MAX && stored == limit) return;
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+      EXPECT_TRUE(holds());
+    };
+    const auto kill = [&](std::unique_ptr<Capture> capture) {
+      topic.Crash();
+      capture->Stop(seconds(0));
+    };
+    auto capture = start();
+    const auto copied = [&] {
+      const SnapshotsStatus snapshots = capture->GetStatus().sources[0].snapshots;
+      return snapshots.tables_copied == 1 && snapshots.settled;
+    };
+    const auto recovered = [&] {
+      return copied() && capture->GetStatus().sources[0].gaps.size() == 1;
+    };
+    wait(copied, SIZE_MAX);
+    kill(std::move(capture));
+    server.Commit({{1, "", Operation::kDelete}, {60, "new"}});
+    server.LoseLog();
+
+    capture = start();
+    wait(recovered, batches);
+    kill(std::move(capture));
+    capture = start();
+    wait(recovered, SIZE_MAX);
+    kill(std::move(capture));
+
+    std::map<std::string, int64_t> rows;
+    for (const TopicRecord& record : Contents(topic)) {
+      if (record.operation == Operation::kSweep) {
+        std::erase_if(rows, [&](const auto& row) { return row.second < record.sweep_below; });
+      } else if (record.operation == Operation::kDelete) {
+        rows.erase(record.key);
+      } else if (!IsControl(record.operation)) {
+        rows[record.key] = record.version;
+      }
+    }
+    EXPECT_EQ(rows.size(), server.Table().size()) << "killed after " << batches << " batches";
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
+#include <thread>
 
 #include "support/text.h"
 
@@ -26,6 +27,8 @@ class ScriptedSource final : public Source {
  public:
   explicit ScriptedSource(ScriptedServer& server) : server_(server) {}
 
+  Result<std::unique_ptr<SnapshotReader>> OpenSnapshotReader(std::stop_token stop) override;
+
   Status Run(const ResumePoint& resume, ChangeWriter& out, std::stop_token stop) override {
     std::unique_lock lock(server_.mutex_);
     ++server_.connections_;
@@ -39,30 +42,39 @@ class ScriptedSource final : public Source {
     if (resume.frontier) {
       next = TransactionsOf(*resume.frontier);
     } else {
-      TW_TRY(out.Establish({{"system", "1"}, {"slot", "orders"}}, Position{FrontierOf(0)}));
+      if (resume.after_gap) {
+        lock.lock();
+        next = server_.log_.size();
+        lock.unlock();
+      }
+      TW_TRY(out.Establish({{"system", "1"}, {"slot", "orders"}}, Position{FrontierOf(next)}));
     }
     lock.lock();
-    if (next < server_.released_) {
+    if (next < std::max(server_.released_, server_.lost_)) {
       return Error{Disposition::kGap, "log_discarded", "the server has discarded what we need"};
     }
     while (!stop.stop_requested()) {
       if (server_.session_ != session) {
         return Error{Disposition::kRetry, "connection_lost", "the server dropped the session"};
       }
-      if (next == server_.transactions_.size()) {
+      if (next == server_.log_.size()) {
         lock.unlock();
         TW_TRY(out.Flush());
         TW_TRY(out.AdvanceIdle(FrontierOf(next)));
         lock.lock();
         // A server sends keepalives even when nothing changes.
         server_.changed_.wait_for(lock, stop, std::chrono::milliseconds(20), [&] {
-          return next < server_.transactions_.size() || server_.session_ != session;
+          return next < server_.log_.size() || server_.session_ != session;
         });
         continue;
       }
-      const std::vector<ScriptedServer::Row> rows = server_.transactions_[next];
+      const ScriptedServer::Entry entry = server_.log_[next];
       lock.unlock();
-      TW_TRY(Send(next, rows, out, stop));
+      if (entry.chunk_id.empty()) {
+        TW_TRY(Send(next, entry.rows, out, stop));
+      } else {
+        TW_TRY(out.OnWatermark({entry.mark, entry.chunk_id, true}));
+      }
       lock.lock();
       ++next;
     }
@@ -84,13 +96,15 @@ class ScriptedSource final : public Source {
         if (stop.stop_requested()) return {};
       }
       if (stop.stop_requested()) return {};
-      const Value row[] = {Value::Int64(rows[i].id), Value::Text(rows[i].note)};
+      const bool unchanged = rows[i].note == ScriptedServer::kUnchanged;
+      const Value row[] = {Value::Int64(rows[i].id),
+                           unchanged ? Value::Unchanged() : Value::Text(rows[i].note)};
       Change change;
-      change.operation = Operation::kInsert;
+      change.operation = rows[i].operation;
       change.table = Orders()->table();
       change.schema = Orders().get();
       change.ordinal = i;
-      change.after = row;
+      (change.operation == Operation::kDelete ? change.before : change.after) = row;
       TW_TRY(out.Append(change));
     }
     return out.Commit(FrontierOf(number + 1));
@@ -99,9 +113,131 @@ class ScriptedSource final : public Source {
   ScriptedServer& server_;
 };
 
+// Keys are ten digits: their order as text is theirs.
+class ScriptedReader final : public SnapshotReader {
+ public:
+  ScriptedReader(ScriptedServer& server, uint64_t session, std::stop_token stop)
+      : server_(server), session_(session), stop_(std::move(stop)) {}
+
+  Result<std::vector<SnapshotTable>> Tables() override {
+    std::lock_guard lock(server_.mutex_);
+    TW_TRY(Check());
+    return std::vector<SnapshotTable>{
+        {Orders()->table(), Orders(), server_.table_.size(), std::nullopt}};
+  }
+  Status Settle(const std::function<void(const std::string&)>&) override { return {}; }
+  Result<SnapshotKey> NextBound(const std::string&, const std::string&, const SnapshotKey& after,
+                                size_t rows) override {
+    std::lock_guard lock(server_.mutex_);
+    TW_TRY(Check());
+    auto at = Behind(after);
+    for (size_t i = 1; i < rows && at != server_.table_.end(); ++i) ++at;
+    return at == server_.table_.end() ? SnapshotKey() : KeyOf(at->first);
+  }
+  Result<Chunk> Read(const ChunkRequest& request) override {
+    TW_TRY(Mark(Watermark::Kind::kLow, request.id));
+    std::this_thread::yield();  // to whoever writes
+    std::lock_guard lock(server_.mutex_);
+    TW_TRY(Check());
+    ++server_.chunks_read_;
+    Chunk chunk;
+    chunk.schema = Orders();
+    chunk.read_at_micros = 1;
+    for (auto at = Behind(request.after); at != server_.table_.end(); ++at) {
+      if (!request.upto.empty() && KeyOf(at->first) > request.upto) break;
+      const auto row = chunk.rows.NewRow(2);
+      row[0] = Value::Int64(at->first);
+      row[1] = Value::Text(chunk.rows.arena().Copy(at->second));
+      Change& change = chunk.rows.Append();
+      change.operation = Operation::kRead;
+      change.table = Orders()->table();
+      change.schema = Orders().get();
+      change.after = row;
+      chunk.last = KeyOf(at->first);
+      chunk.bytes += 10 + at->second.size();
+      if (chunk.bytes >= request.max_bytes) {
+        chunk.complete = false;
+        break;
+      }
+    }
+    return chunk;
+  }
+  Status Finish(const std::string& chunk_id) override {
+    return Mark(Watermark::Kind::kHigh, chunk_id);
+  }
+  Status CopyWhole(const ChunkRequest& request, const std::function<Status(Chunk)>&) override {
+    return Error{Disposition::kFatal, "not_scripted", request.table + " has a key"};
+  }
+
+ private:
+  static SnapshotKey KeyOf(int64_t id) { return fmt::format("{:010}", id); }
+  std::map<int64_t, std::string>::iterator Behind(const SnapshotKey& after) {
+    return after.empty() ? server_.table_.begin() : server_.table_.upper_bound(std::stoll(after));
+  }
+  Status Check() {
+    if (stop_.stop_requested()) return Error{Disposition::kCancelled, "stopped", "stopped"};
+    if (server_.session_ != session_) {
+      return Error{Disposition::kRetry, "connection_lost", "the server dropped the session"};
+    }
+    return {};
+  }
+  Status Mark(Watermark::Kind kind, const std::string& chunk_id) {
+    std::lock_guard lock(server_.mutex_);
+    TW_TRY(Check());
+    server_.log_.push_back({{}, chunk_id, kind});
+    server_.changed_.notify_all();
+    return {};
+  }
+
+  ScriptedServer& server_;
+  const uint64_t session_;
+  const std::stop_token stop_;
+};
+
+Result<std::unique_ptr<SnapshotReader>> ScriptedSource::OpenSnapshotReader(std::stop_token stop) {
+  std::lock_guard lock(server_.mutex_);
+  if (!server_.snapshots_) return Source::OpenSnapshotReader(std::move(stop));
+  return std::unique_ptr<SnapshotReader>(
+      std::make_unique<ScriptedReader>(server_, server_.session_, std::move(stop)));
+}
+
+void ScriptedServer::Preload(int64_t first_id, int count) {
+  std::lock_guard lock(mutex_);
+  for (int i = 0; i < count; ++i) table_[first_id + i] = "preloaded";
+}
+
+void ScriptedServer::AllowSnapshots() {
+  std::lock_guard lock(mutex_);
+  snapshots_ = true;
+}
+
+void ScriptedServer::LoseLog() {
+  std::lock_guard lock(mutex_);
+  lost_ = log_.size();
+  ++session_;
+  changed_.notify_all();
+}
+
+std::map<int64_t, std::string> ScriptedServer::Table() const {
+  std::lock_guard lock(mutex_);
+  return table_;
+}
+
+size_t ScriptedServer::chunks_read() const {
+  std::lock_guard lock(mutex_);
+  return chunks_read_;
+}
+
 void ScriptedServer::Commit(std::vector<Row> rows) {
   std::lock_guard lock(mutex_);
-  transactions_.push_back(std::move(rows));
+  for (const Row& row : rows) {
+    if (row.operation == Operation::kDelete) {
+      table_.erase(row.id);
+    } else if (row.note != kUnchanged) {
+      table_[row.id] = row.note;
+    }
+  }
+  log_.push_back({std::move(rows), {}, {}});
   changed_.notify_all();
 }
 
