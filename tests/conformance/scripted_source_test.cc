@@ -16,6 +16,7 @@ class ScriptedBench final : public SourceBench {
   bool copies() const override { return true; }
   void Preload(int64_t first_id, int count) override {
     server_.AllowSnapshots();
+    server_.DisturbReads();
     server_.Preload(first_id, count);
   }
   void Update(int64_t id) override {

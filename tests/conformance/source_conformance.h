@@ -221,6 +221,12 @@ class SourceConformance : public ::testing::TestWithParam<MakeSourceBench> {
         case Operation::kInsert:
         case Operation::kUpdate:
         case Operation::kRead:
+          if (record.after.find("(unchanged)") != std::string::npos) {
+            // It needs the row beneath it, which these tests do not let it change.
+            const auto row = rows.find(record.key);
+            if (row != rows.end()) row->second.first = record.version;
+            break;
+          }
           rows[record.key] = {record.version, record.after};
           break;
         case Operation::kDelete:

@@ -160,6 +160,7 @@ class ScriptedReader final : public SnapshotReader {
         break;
       }
     }
+    if (server_.disturb_) Disturb(chunk);
     return chunk;
   }
   Status Finish(const std::string& chunk_id) override {
@@ -170,6 +171,15 @@ class ScriptedReader final : public SnapshotReader {
   }
 
  private:
+  void Disturb(const Chunk& chunk) {
+    const auto rows = chunk.rows.changes();
+    if (rows.size() < 3) return;
+    const auto id = [&](size_t row) { return rows[row].after[0].as_int64(); };
+    server_.CommitLocked(
+        {{id(0), fmt::format("behind chunk {}", server_.chunks_read_), Operation::kUpdate},
+         {id(1), std::string(ScriptedServer::kUnchanged), Operation::kUpdate}});
+    if (server_.chunks_read_ % 3 == 0) server_.CommitLocked({{id(2), "", Operation::kDelete}});
+  }
   static SnapshotKey KeyOf(int64_t id) { return fmt::format("{:010}", id); }
   std::map<int64_t, std::string>::iterator Behind(const SnapshotKey& after) {
     return after.empty() ? server_.table_.begin() : server_.table_.upper_bound(std::stoll(after));
@@ -211,6 +221,11 @@ void ScriptedServer::AllowSnapshots() {
   snapshots_ = true;
 }
 
+void ScriptedServer::DisturbReads() {
+  std::lock_guard lock(mutex_);
+  disturb_ = true;
+}
+
 void ScriptedServer::LoseLog() {
   std::lock_guard lock(mutex_);
   lost_ = log_.size();
@@ -230,6 +245,10 @@ size_t ScriptedServer::chunks_read() const {
 
 void ScriptedServer::Commit(std::vector<Row> rows) {
   std::lock_guard lock(mutex_);
+  CommitLocked(std::move(rows));
+}
+
+void ScriptedServer::CommitLocked(std::vector<Row> rows) {
   for (const Row& row : rows) {
     if (row.operation == Operation::kDelete) {
       table_.erase(row.id);

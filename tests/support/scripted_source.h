@@ -36,6 +36,8 @@ class ScriptedServer {
   void Preload(int64_t first_id, int count);
   // The table can be copied, from now on.
   void AllowSnapshots();
+  // From now on rows of each chunk change right after they were read, before its high watermark.
+  void DisturbReads();
   // Everything in the log so far is gone, and so is every session.
   void LoseLog();
   // What the table holds.
@@ -60,11 +62,14 @@ class ScriptedServer {
     std::string chunk_id;
     Watermark::Kind mark = Watermark::Kind::kLow;
   };
+  void CommitLocked(std::vector<Row> rows);
+
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::vector<Entry> log_;
   std::map<int64_t, std::string> table_;
   bool snapshots_ = false;
+  bool disturb_ = false;
   size_t chunks_read_ = 0;
   size_t released_ = 0;
   size_t lost_ = 0;
