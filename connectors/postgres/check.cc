@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "postgres/catalog.h"
+#include "postgres/key_order.h"
 #include "postgres/postgres_tools.h"
 #include "postgres/relation.h"
 #include "postgres/server_facts.h"
@@ -128,7 +129,8 @@ class Checker {
     if (rows.Bool(0, 7)) {
       const bool needed = config_.slot.create || config_.publication.create;
       Add(needed ? Severity::kWarning : Severity::kInfo, "pg_read_only", "server",
-          "is a standby: publications cannot be created here, and a slot only from 16 on",
+          "is a standby: publications cannot be created here, a slot only from 16 on, and nothing "
+          "can be copied (`snapshot: {mode: never}` is needed)",
           needed ? "give the primary's address" : "");
     }
     return {};
@@ -286,7 +288,81 @@ class Checker {
       for (const TableProblem& problem : problems)
         Add(Severity::kError, problem.code, problem.table, problem.message, problem.remedy);
       TW_TRY(CheckColumns(*table, problems.empty()));
+      TW_TRY(CheckCopy(*table));
     }
+    return CheckMarks();
+  }
+
+  // What a copy of the rows that are there already needs and does; the stream needs none of it.
+  Status CheckCopy(const TableFacts& table) {
+    const std::string name = table.name.ToString();
+    const bool lists = sql_->major_version() >= 15;
+    TW_ASSIGN_OR_RETURN(
+        const Rows rows,
+        sql_->Query(
+            fmt::format(
+                "select has_schema_privilege(c.relnamespace, 'USAGE'), row_security_active(c.oid), "
+                "quote_ident(current_user), pg_size_pretty((select sum(l.relpages::int8 + "
+                "coalesce(t.relpages, 0)) from pg_class l left join pg_class t on t.oid = "
+                "l.reltoastrelid where l.oid = c.oid or (l.relispartition and l.relkind = 'r' and "
+                "exists (select from pg_partition_ancestors(l.oid) a where a.relid = c.oid))) * "
+                "current_setting('block_size')::int8), {}",
+                lists ? "r.columns, r.filter from pg_class c left join lateral (select (select "
+                        "string_agg(quote_ident(a.attname), ', ' order by a.attnum) from "
+                        "pg_attribute a where a.attrelid = p.prrelid and a.attnum = any "
+                        "(p.prattrs)) as columns, pg_get_expr(p.prqual, p.prrelid) as filter from "
+                        "pg_publication_rel p join pg_publication u on u.oid = p.prpubid where "
+                        "p.prrelid = c.oid and u.pubname = $2) r on true where c.oid = $1::oid"
+                      : "null, null from pg_class c where c.oid = $1::oid and $2 <> ''"),
+            {std::to_string(table.oid), names_.publication}));
+    if (rows.empty()) return {};
+    std::string grants;
+    if (!rows.Bool(0, 0))
+      grants += fmt::format("GRANT USAGE ON SCHEMA {} TO {}; ", sql_->QuoteName(table.name.schema),
+                            rows.Text(0, 2));
+    if (!table.can_select)
+      grants += fmt::format("GRANT SELECT ON {} TO {};", table.quoted, rows.Text(0, 2));
+    if (!grants.empty()) {
+      Add(Severity::kWarning, "pg_copy_privilege", name,
+          "the role may not read it: rows that are there already cannot be copied "
+          "(`snapshot: {mode: never}` does without)",
+          grants);
+    } else if (rows.Bool(0, 1)) {
+      Add(Severity::kWarning, "pg_copy_privilege", name,
+          "row security would hide rows from the role: rows that are there already cannot be "
+          "copied "
+          "(`snapshot: {mode: never}` does without)",
+          fmt::format("ALTER ROLE {} BYPASSRLS;", rows.Text(0, 2)));
+    }
+    if (!rows.IsNull(0, 4)) {
+      Add(Severity::kInfo, "pg_column_list", name,
+          fmt::format("the publication lists columns: only {} are captured and copied",
+                      rows.Text(0, 4)));
+    }
+    if (!rows.IsNull(0, 5)) {
+      Add(Severity::kInfo, "pg_row_filter", name,
+          fmt::format("the publication filters rows: only those with {} are captured and copied",
+                      rows.Text(0, 5)));
+    }
+    TW_ASSIGN_OR_RETURN(const std::vector<KeyColumn> key, ReadKeyColumns(*sql_, table));
+    if (key.empty()) {
+      Add(Severity::kInfo, "pg_copy_whole", name,
+          fmt::format("has no key: it is copied as a whole ({} by the server's statistics), the "
+                      "stream waits meanwhile, and a restart begins it anew",
+                      rows.Text(0, 3)));
+    }
+    return {};
+  }
+
+  // Where marks of snapshots have to be rows.
+  Status CheckMarks() {
+    if (sql_->major_version() >= 14 && config_.watermark_table.empty()) return {};
+    const TableName name = WatermarkTable(config_);
+    TW_ASSIGN_OR_RETURN(const std::vector<TableFacts> found, ReadTables(*sql_, &name));
+    Add(Severity::kInfo, "pg_watermark_table", name.ToString(),
+        found.empty() ? "snapshots write their marks to this table; the first one will create it, "
+                        "or say which SQL to run if it may not"
+                      : "snapshots write their marks to this table");
     return {};
   }
 
