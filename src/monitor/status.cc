@@ -91,6 +91,17 @@ Json SourceJson(const SourceStatus& source, const LogWatchStatus* log) {
     json["in_progress"] = {{"position", source.in_progress->position},
                            {"published_events", source.in_progress->events}};
   }
+  // Changes that were lost, and passed by a new start.
+  for (const GapStatus& gap : source.gaps) {
+    Json passed;
+    passed["code"] = gap.code;
+    passed["message"] = gap.message;
+    Add(passed, "from", gap.from);
+    Add(passed, "to", gap.to);
+    AddTime(passed, "at", gap.at_micros);
+    passed["epoch"] = gap.epoch;
+    json["gaps"].push_back(std::move(passed));
+  }
   if (log != nullptr) json["log"] = LogJson(*log);
   json["identity"] = source.identity;
   json["note"] = "rows from before the first start are not copied yet; only what changed since";
