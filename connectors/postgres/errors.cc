@@ -87,6 +87,8 @@ constexpr std::array kRows = {
              "the table changed meanwhile; trying again"},
     ErrorRow{"42883", kQuery, kOperator, "pg_operator_missing",
              "the key's type has no equality that can be found"},
+    ErrorRow{"42883", kStream, kRetry, "pg_text_needed",
+             "a type has no binary form: connecting again, and asking for text"},
     ErrorRow{"3F000", kAny, kOperator, "pg_table_missing",
              "create the schema, or correct `tables`"},
     ErrorRow{"25006", kAny, kOperator, "pg_read_only",

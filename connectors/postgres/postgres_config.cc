@@ -96,6 +96,14 @@ const OptionTable& PostgresOptions() {
       Field("messages", &C::messages,
             "Prefixes of logical messages (pg_logical_emit_message) to publish; Postgres 14 and "
             "later."),
+      Choice(
+          "format", &C::format,
+          "How the server sends values: text, or binary (Postgres 14 and later, if every captured "
+          "column has a binary form; else text, with a warning). The values are the same. auto is "
+          "binary without the warning.",
+          {{"auto", ValueFormat::kAuto},
+           {"text", ValueFormat::kText},
+           {"binary", ValueFormat::kBinary}}),
       Field("read_back", &C::read_back,
             "Read columns that the log left out of a key change back from the table. Needs SELECT "
             "on it; without, they are marked omitted."),

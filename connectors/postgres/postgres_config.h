@@ -19,6 +19,12 @@ enum class TlsMode : uint8_t {
   kVerifyFull
 };
 
+enum class ValueFormat : uint8_t {
+  kAuto,  // binary where that is possible
+  kText,
+  kBinary,  // the same, and a warning where it is not
+};
+
 struct PostgresConfig {
   struct Tls {
     TlsMode mode = TlsMode::kAuto;
@@ -46,6 +52,7 @@ struct PostgresConfig {
   Slot slot;
   Publication publication;
   std::vector<std::string> messages;  // prefixes of logical messages to publish
+  ValueFormat format = ValueFormat::kAuto;
   bool read_back = true;
   std::string watermark_table;  // empty: messages, where the server has them (14 and later)
   std::chrono::milliseconds copy_timeout = std::chrono::minutes(5);

@@ -8,6 +8,7 @@
 #include "postgres/gap.h"
 #include "postgres/setup.h"
 #include "postgres/snapshot_reader.h"
+#include "postgres/value_format.h"
 #include "postgres/watermarks.h"
 #include "support/crash_point.h"
 #include "support/text.h"
@@ -117,9 +118,11 @@ Status PostgresSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
   since_clock_ = kMessagesPerClock;
   if (context_.sole_reader) TW_TRY(EndFormerSession(*sql, names.slot));
   const int64_t pid = replication->backend_pid();
-  TW_ASSIGN_OR_RETURN(stream_,
-                      ReplicationStream::Start(std::move(replication),
-                                               {names.slot, names.publication, resume_frontier_}));
+  TW_ASSIGN_OR_RETURN(binary_, ChooseBinary(*sql));
+  decoder_.ExpectBinary(binary_);
+  TW_ASSIGN_OR_RETURN(
+      stream_, ReplicationStream::Start(std::move(replication), {names.slot, names.publication,
+                                                                 resume_frontier_, binary_}));
   // Once more, now that nobody else can move it: the server forwards a start below the slot's own
   // position in silence.
   TW_TRY(CheckSlot(*sql, names.slot, resume_frontier_, server_end_, pid));
@@ -127,8 +130,22 @@ Status PostgresSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
   TW_TRY(SendStatus());
   context_.logger.Info("streaming started", {{"slot", names.slot},
                                              {"publication", names.publication},
-                                             {"lsn", resume_frontier_.ToString()}});
+                                             {"lsn", resume_frontier_.ToString()},
+                                             {"format", binary_ ? "binary" : "text"}});
   return {};
+}
+
+Result<bool> PostgresSource::ChooseBinary(Connection& sql) {
+  if (config_.format == ValueFormat::kText || text_only_ || sql.major_version() < 14) return false;
+  TW_ASSIGN_OR_RETURN(
+      const std::string column,
+      FindTextOnlyColumn(sql, catalog_, DecoderOptions(config_, context_).selects_table));
+  if (column.empty()) return true;
+  if (config_.format == ValueFormat::kBinary) {
+    context_.logger.Warn("a column has no binary form that we read: values are sent as text",
+                         {{"column", column}});
+  }
+  return false;
 }
 
 // The server misses a reader that is frozen or cut off only after wal_sender_timeout.
@@ -416,6 +433,10 @@ Error PostgresSource::Judge(Error error) {
       !error.message.ends_with(kWaysOnEnd)) {
     error = WithRange(std::move(error), std::max(frontier_, resume_frontier_),
                       std::max(server_end_, received_));
+  }
+  if (error.code == "pg_text_needed") {
+    if (std::exchange(text_only_, true) || !binary_)
+      return Error{Disposition::kNeedsOperator, "pg_unexpected_error", std::move(error.message)};
   }
   // An internal error of the server may pass; the same one at the same place does not.
   if (error.code == "pg_internal_error") {

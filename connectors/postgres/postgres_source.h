@@ -58,6 +58,8 @@ class PostgresSource final : public Source {
   Status SendStatus();
   Clock::duration UntilNextStatus() const;
   Error Judge(Error error);
+  // Whether the next stream is to carry values in binary form.
+  Result<bool> ChooseBinary(Connection& sql);
 
   const PostgresConfig config_;
   const SourceContext context_;
@@ -96,6 +98,9 @@ class PostgresSource final : public Source {
   Clock::time_point last_loop_;
   Clock::time_point last_status_;
   Clock::time_point last_heard_;
+
+  bool binary_ = false;     // the stream's values are in binary form
+  bool text_only_ = false;  // a stream met what only text can tell
 
   Lsn troubled_at_;  // where the server failed internally, and how often in a row
   int troubles_ = 0;

@@ -50,10 +50,11 @@ Result<std::unique_ptr<ReplicationStream>> ReplicationStream::Start(
   // The name list is itself a list of SQL identifiers: quoted inside of a literal. `messages` is
   // always on: whether one is counted must not depend on what is configured.
   const std::string sql = fmt::format(
-      "START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {}{})",
+      "START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {}{}{})",
       connection->QuoteName(options.slot), options.from.ToString(),
       connection->QuoteLiteral(connection->QuoteName(options.publication)),
-      connection->major_version() >= 14 ? ", messages 'true'" : "");
+      connection->major_version() >= 14 ? ", messages 'true'" : "",
+      options.binary ? ", binary 'true'" : "");
   Connection::Wait wait;
   wait.moment = Moment::kStartStream;
   TW_TRY(connection->Query(sql, {}, wait));

@@ -32,6 +32,7 @@ class ReplicationStream {
     std::string slot;
     std::string publication;
     Lsn from;
+    bool binary = false;  // values in binary form; 14 and later
   };
   // Takes the session over. kGap: the slot is missing or invalidated; kRetry: in use.
   static Result<std::unique_ptr<ReplicationStream>> Start(std::unique_ptr<Connection> connection,

@@ -104,9 +104,12 @@ void AppendFloat(double value, std::string& out) {
 
 void AppendInterval(const Interval& interval, std::string& out) {
   const size_t start = out.size();
+  bool negative = false;  // the part before: what follows it shows its sign
   const auto part = [&](int64_t count, std::string_view unit) {
     if (count == 0) return;
     if (out.size() != start) out += ' ';
+    if (negative && count > 0) out += '+';
+    negative = count < 0;
     AppendNumber(count, out);
     out += ' ';
     out += unit;
@@ -117,7 +120,11 @@ void AppendInterval(const Interval& interval, std::string& out) {
   part(interval.days, "day");
   if (interval.micros == 0 && out.size() != start) return;
   if (out.size() != start) out += ' ';
-  if (interval.micros < 0) out += '-';
+  if (interval.micros < 0) {
+    out += '-';
+  } else if (negative) {
+    out += '+';
+  }
   const auto micros = static_cast<uint64_t>(interval.micros);
   AppendTime(interval.micros < 0 ? 0 - micros : micros, out);
 }

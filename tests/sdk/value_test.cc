@@ -63,6 +63,8 @@ TEST(Value, PrintsDatesAndTimes) {
 TEST(Value, PrintsIntervals) {
   const auto readable = [](Interval interval) { return Readable(Value::OfInterval(&interval)); };
   EXPECT_EQ(readable({14, 3, 3'661'000'001}), "1 year 2 mons 3 days 01:01:01.000001");
+  EXPECT_EQ(readable({-1, 2, 1'000'000}), "-1 mons +2 days 00:00:01");
+  EXPECT_EQ(readable({0, -2, 1'000'000}), "-2 days +00:00:01");
   EXPECT_EQ(readable({}), "00:00:00");
   EXPECT_EQ(readable({0, -1, 0}), "-1 days");
   EXPECT_EQ(readable({1, 0, -1'000'000}), "1 mon -00:00:01");

@@ -64,6 +64,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"42P01", Moment::kQuery, kOperator, "pg_table_missing"},
                       Case{"42703", Moment::kQuery, kRetry, "pg_column_missing"},
                       Case{"42883", Moment::kQuery, kOperator, "pg_operator_missing"},
+                      Case{"42883", Moment::kStream, kRetry, "pg_text_needed"},
                       Case{"3F000", Moment::kQuery, kOperator, "pg_table_missing"},
                       Case{"25006", Moment::kQuery, kOperator, "pg_read_only"},
                       Case{"42710", Moment::kCreateSlot, kRetry, "pg_already_exists"},
