@@ -2,11 +2,11 @@
 
 #include <rapidjson/document.h>
 #include <rapidjson/memorystream.h>
-#include <rapidjson/reader.h>
 
 #include <charconv>
 
 #include "support/change_json.h"
+#include "support/json_text.h"
 
 namespace tailwater::opensearch {
 namespace {
@@ -21,13 +21,7 @@ bool IsBlank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 }  // namespace
 
 std::optional<JsonView> JsonView::Parse(std::string_view text) {
-  rapidjson::MemoryStream in(text.data(), text.size());
-  rapidjson::BaseReaderHandler<> ignore;
-  rapidjson::Reader reader;
-  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
-                              rapidjson::kParseNumbersAsStringsFlag |
-                              rapidjson::kParseValidateEncodingFlag;
-  if (reader.Parse<kFlags>(in, ignore).IsError()) return std::nullopt;
+  if (!IsJsonText(text)) return std::nullopt;
   while (!text.empty() && IsBlank(text.front())) text.remove_prefix(1);
   while (!text.empty() && IsBlank(text.back())) text.remove_suffix(1);
   return JsonView(text);

@@ -1,41 +1,15 @@
 #include "support/change_json.h"
 
-#include <rapidjson/memorystream.h>
-#include <rapidjson/reader.h>
 #include <rapidjson/writer.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "support/json_text.h"
 #include "tailwater/array.h"
 
 namespace tailwater {
 namespace {
-
-struct NoOutput {
-  using Ch = char;
-  void Put(char) {}
-};
-
-bool IsUtf8(std::string_view text) {
-  rapidjson::MemoryStream in(text.data(), text.size());
-  NoOutput out;
-  while (in.Tell() < text.size()) {
-    if (!rapidjson::UTF8<>::Validate(in, out)) return false;
-  }
-  return true;
-}
-
-// One JSON value and nothing behind it. Depth costs no stack.
-bool IsJson(std::string_view text) {
-  rapidjson::MemoryStream in(text.data(), text.size());
-  rapidjson::BaseReaderHandler<> ignore;
-  rapidjson::Reader reader;
-  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
-                              rapidjson::kParseNumbersAsStringsFlag |
-                              rapidjson::kParseValidateEncodingFlag;
-  return !reader.Parse<kFlags>(in, ignore).IsError();
-}
 
 // Lets RapidJSON write to the end of a string.
 class StringOutput {
@@ -187,7 +161,7 @@ Status WriteValue(const Value& value, JsonWriter& json) {
       WriteTimestamp(value, json);
       return {};
     case ValueType::kJson:
-      if (json.form().strict && !IsJson(value.bytes())) {
+      if (json.form().strict && !IsJsonText(value.bytes())) {
         return Error{Disposition::kReject, "json_malformed", "holds no valid JSON"};
       }
       json.Raw([&](std::string& out) { AppendOnOneLine(value.bytes(), out); });
