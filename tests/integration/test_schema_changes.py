@@ -2,6 +2,7 @@
 a checksum over its own columns, made by the source when it was written."""
 import hashlib
 import json
+import os
 import signal
 import sqlite3
 import threading
@@ -338,4 +339,64 @@ def test_three_partitions_each_meet_the_schema_by_themselves(server, kafka, tmp_
         for table in ("t", "stops"):
             assert_equal(server, pipeline, table)
             assert_checksums_hold(pipeline, table)
+        assert daemon.stop() == 0
+
+
+# In the middle of the copy of a table: statements, and whether the mirror needs a person afterwards.
+WHILE_COPIED = {
+    "gets_column": (["alter table gets_column add extra text default 'x'", "update gets_column set extra = 'y' where id % 100 = 0"], None),
+    "loses_column": (["alter table loses_column drop note"], None),
+    "gets_wider": (["alter table gets_wider alter n type bigint"], None),
+    "is_retyped": (["alter table is_retyped alter note type int using 5"], "alter table is_retyped drop column note"),
+    "is_rekeyed": (["alter table is_rekeyed drop constraint is_rekeyed_pkey, add primary key (n)"], "drop table is_rekeyed"),
+    "is_truncated": (["truncate is_truncated", "insert into is_truncated (id, n) select g, g from generate_series(1, 100) g"], None),
+    "is_dropped": (["drop table is_dropped"], None),
+}
+
+
+def test_tables_change_in_the_middle_of_their_copy(server, tmp_path):
+    server.sql(CHECKSUM)
+    rows = 2000
+    for table in WHILE_COPIED:
+        create(server, table)
+        server.sql(f"insert into {table} select g, g, repeat('n', 50) from generate_series(1, {rows}) g")
+    pipeline = Pipeline(tmp_path, server, ["public.tick", *(f"public.{table}" for table in WHILE_COPIED)],
+                        source_options={"snapshot": {"workers": 2, "chunk_rows": 50}})
+
+    def copied(table):
+        there = os.path.exists(pipeline.copy_path) and pipeline.copy(f"select 1 from sqlite_master where name = '{table}'")
+        return pipeline.copy(f"select count(*) from {table}")[0][0] if there else 0
+
+    with pipeline.start() as daemon:
+        daemon.wait_state("streaming")
+        in_the_middle, pending = 0, dict(WHILE_COPIED)
+
+        def change_one():
+            nonlocal in_the_middle
+            for table, (statements, _) in pending.items():
+                if 0 < copied(table):
+                    in_the_middle += copied(table) < rows
+                    for statement in statements:
+                        server.sql(statement)
+                    return pending.pop(table)
+        while pending:
+            wait_until(f"a copy of {list(pending)} to begin", change_one, 60)
+        left = [table for table in WHILE_COPIED if table != "is_dropped"]
+        for table in ("loses_column", "gets_wider", "is_truncated"):
+            count = server.value(f"select count(*) from {table}")
+            wait_until(f"the copy of {table} to end", lambda: copied(table) == count, 60)
+        caught_up(daemon, server)
+        assert in_the_middle >= 1, "the copies are too quick for this test"
+        stopped = {table["table"] for table in daemon.sink("copy")["stopped_tables"]}
+        assert stopped == {f"public.{table}" for table, (_, to_run) in WHILE_COPIED.items() if to_run}
+        with sqlite3.connect(pipeline.copy_path, timeout=30) as connection:
+            for _, to_run in WHILE_COPIED.values():
+                if to_run:
+                    connection.execute(to_run)
+        wait_until("the tables to be live", lambda: not daemon.sink("copy")["stopped_tables"] and not daemon.sink("copy")["parked_stored"], 40)
+        for table in left:  # what ALTER TABLE did to rows without logging them shows once they are written again
+            server.sql(f"update {table} set id = id")
+        caught_up(daemon, server)
+        for table in left:
+            assert_equal(server, pipeline, table)
         assert daemon.stop() == 0
