@@ -257,8 +257,10 @@ Result<MirrorTable*> SqliteSink::Prepare(const Change& change, Opened& tables) {
   const SqliteTableOptions* options = rules_.Find(change.source, change.table);
   static const SqliteTableOptions kNone;
   if (options == nullptr) options = &kNone;
+  // What was never mirrored begins with whatever comes first.
   const bool outdated =
-      met.newest_fingerprint != fingerprint || change.version < tables.origin->schema_version;
+      !tables.origin->target.empty() &&
+      (met.newest_fingerprint != fingerprint || change.version < tables.origin->schema_version);
   auto fit = PrepareTarget(
       database_, *tables.origin,
       {.change = &change,

@@ -382,7 +382,7 @@ Result<TargetFit> PrepareTarget(Database& database, Origin& origin, const Target
   TW_ASSIGN_OR_RETURN(History history, HistoryOf(database, origin));
   TargetFit fit{std::vector<bool>(schema.columns().size()), {}, {}};
   if (held.empty()) {
-    if (request.outdated) {
+    if (request.outdated) {  // somebody dropped it
       return Refuse(kIncompatible, request,
                     "the table is not there, and the source has changed it since; copy its rows "
                     "again: " +

@@ -275,17 +275,22 @@ Status SinkLoop::Judge(std::span<const Verdict> verdicts) {
 }
 
 Status SinkLoop::JudgeTransaction(std::span<const Verdict> verdicts) {
-  bool stopped = false;
+  std::optional<size_t> stopped;
   for (size_t i = 0; i < verdicts.size(); ++i) {
     const Change& change = *batch_[i].record->change;
     if (!verdicts[i].table_stopped || IsHandled(change, verdicts[i])) continue;
     if (verdicts[i].kind != Verdict::Kind::kRetry) continue;
     office_.StopTable(change.source, change.table, verdicts[i]);
-    stopped = true;
+    if (!stopped) stopped = i;
   }
-  if (stopped) {  // the batch comes again without these tables
+  if (stopped) {  // what stands before it was taken; the rest comes again without these tables
+    std::vector<Place> before(batch_.begin(), batch_.begin() + static_cast<ptrdiff_t>(*stopped));
     Rollback();
-    return {};
+    batch_ = std::move(before);
+    if (batch_.empty()) return {};
+    if (office_.stale()) TW_TRY(office_.Load(*subscription_));
+    TW_TRY(Deliver());
+    return assigned_ ? Commit(true) : Status();
   }
   uint64_t refused = 0;
   for (size_t i = 0; i < verdicts.size(); ++i) {
