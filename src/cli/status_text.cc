@@ -1,5 +1,6 @@
 #include "cli/status_text.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "support/text.h"
@@ -35,6 +36,43 @@ std::string Join(const std::vector<std::string>& parts) {
   for (const std::string& part : parts) out += (out.empty() ? "" : ", ") + part;
   return out;
 }
+
+}  // namespace
+
+std::string ProgressText(const ordered_json& snapshot) {
+  const uint64_t rows = Whole(Number(snapshot, "rows").value_or(0));
+  std::string text = fmt::format(", {}", HumanCount(rows));
+  if (const auto estimated = Number(snapshot, "estimated_rows")) {
+    text += fmt::format(" of about {}", HumanCount(std::max(rows, Whole(*estimated))));
+  }
+  text += " rows";
+  if (const auto rate = Number(snapshot, "rows_per_second")) {
+    text += fmt::format(", {} rows/s", HumanCount(Whole(*rate)));
+  }
+  if (const auto left = Number(snapshot, "seconds_left")) {
+    text += ", " + HumanSeconds(*left) + " left";
+  }
+  return text;
+}
+
+std::string SnapshotLine(const ordered_json& snapshot) {
+  std::string text =
+      fmt::format("{} (snapshot {}) {}", Text(snapshot, "table"),
+                  Whole(Number(snapshot, "id").value_or(0)), Text(snapshot, "state"));
+  if (const std::string where = Text(snapshot, "where"); !where.empty()) text += " where " + where;
+  if (const std::string sink = Text(snapshot, "sink"); !sink.empty()) text += " for sink " + sink;
+  if (const auto percent = Number(snapshot, "percent")) text += fmt::format(", {:.1f}%", *percent);
+  text += ProgressText(snapshot);
+  if (const std::string waits = Text(snapshot, "waits_for"); !waits.empty()) {
+    text += (Text(snapshot, "state") == "waiting" ? ", for " : ": ") + waits;
+  }
+  if (const std::string code = Text(snapshot, "code"); !code.empty()) {
+    text += fmt::format(": {}: {}", code, Text(snapshot, "message"));
+  }
+  return text;
+}
+
+namespace {
 
 class StatusPrinter {
  public:
@@ -118,11 +156,44 @@ class StatusPrinter {
           fmt::format("in the middle of transaction {}: {} of it published", Text(part, "position"),
                       Counted(Whole(Number(part, "published_events").value_or(0)), "event")));
     }
+    Snapshots(At(source, "snapshots"));
     Trouble(source);
     if (!Text(log, "code").empty() && Text(log, "code") != Text(source, "code")) {
       Note(palette_.yellow, "the server's log is not known: " + Text(log, "message"));
     }
     if (const std::string note = Text(source, "note"); !note.empty()) Note(palette_.dim, note);
+  }
+
+  // "snapshot: 3 tables to go, 7 copied, 1,200,000 of about 4,000,000 rows, 45,000 rows/s, 62 s
+  // left", then a line per table that is under way; those that only wait for a worker are counted.
+  void Snapshots(const ordered_json& snapshots) {
+    constexpr size_t kTablesShown = 12;
+    const uint64_t waiting = Whole(Number(snapshots, "tables_waiting").value_or(0));
+    if (waiting > 0) {
+      Note(palette_.cyan,
+           fmt::format("snapshot: {} to go, {} copied{}", Counted(waiting, "table"),
+                       HumanCount(Whole(Number(snapshots, "tables_copied").value_or(0))),
+                       ProgressText(snapshots)));
+    }
+    size_t shown = 0;
+    size_t queued = 0;
+    for (const ordered_json& unit : At(snapshots, "units")) {
+      if (!Text(unit, "ended_at").empty()) continue;
+      const std::string state = Text(unit, "state");
+      if ((state == "waiting" && Text(unit, "waits_for") == "a worker") || shown >= kTablesShown) {
+        ++queued;
+        continue;
+      }
+      ++shown;
+      const bool person = state == "blocked" || state == "paused";
+      Note(person ? palette_.yellow : palette_.dim, "  " + SnapshotLine(unit));
+    }
+    if (queued > 0)
+      Note(palette_.dim, fmt::format("  and {} in the queue", Counted(queued, "table")));
+    if (!Text(snapshots, "code").empty()) {
+      Note(palette_.yellow,
+           fmt::format("snapshot: {}: {}", Text(snapshots, "code"), Text(snapshots, "message")));
+    }
   }
 
   void ServerLog(const ordered_json& log) {

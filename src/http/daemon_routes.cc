@@ -5,6 +5,7 @@
 
 #include "http/dead_letter_routes.h"
 #include "http/sink_routes.h"
+#include "http/source_routes.h"
 #include "monitor/process_metrics.h"
 #include "monitor/status.h"
 #include "support/text.h"
@@ -62,6 +63,21 @@ std::vector<ApiSink> SinksOf(const PipelineSet& pipelines) {
   return sinks;
 }
 
+std::vector<ApiPipeline> PipelinesOf(const PipelineSet& pipelines) {
+  std::vector<ApiPipeline> all;
+  for (const auto& pipeline : pipelines.All()) {
+    all.push_back({pipeline->config().name, [pipeline] { return pipeline->GetStatus(); },
+                   [pipeline](const std::string& source, const SnapshotRequest& request) {
+                     return pipeline->RequestSnapshot(source, request);
+                   },
+                   [pipeline](const std::string& source, std::optional<uint64_t> unit,
+                              SnapshotAction action) {
+                     return pipeline->ChangeSnapshot(source, unit, action);
+                   }});
+  }
+  return all;
+}
+
 }  // namespace
 
 void AddDaemonRoutes(HttpServer& server, const PipelineSet& pipelines, MetricsRegistry& metrics,
@@ -111,6 +127,7 @@ void AddDaemonRoutes(HttpServer& server, const PipelineSet& pipelines, MetricsRe
   const auto sinks = [&pipelines] { return SinksOf(pipelines); };
   AddDeadLetterRoutes(server, sinks, clock);
   AddSinkRoutes(server, sinks);
+  AddSourceRoutes(server, [&pipelines] { return PipelinesOf(pipelines); });
 }
 
 }  // namespace tailwater

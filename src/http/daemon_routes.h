@@ -1,5 +1,6 @@
 // The routes that every daemon has: /metrics, /livez, /readyz, /api/v1/status, those of dead
-// letters (dead_letter_routes.h), of sinks (sink_routes.h) and a small page at / that names them.
+// letters (dead_letter_routes.h), of sinks (sink_routes.h), of sources (source_routes.h) and a
+// small page at / that names them.
 #pragma once
 
 #include "http/http_server.h"

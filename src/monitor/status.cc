@@ -104,8 +104,17 @@ Json SourceJson(const SourceStatus& source, const LogWatchStatus* log) {
   }
   if (log != nullptr) json["log"] = LogJson(*log);
   json["identity"] = source.identity;
-  json["note"] = "rows from before the first start are not copied yet; only what changed since";
+  json["snapshots"] = SnapshotsJson(source.snapshots, false);
   return json;
+}
+
+// By what the server believes of the table: never all of it before it has ended.
+std::optional<double> PercentOf(const SnapshotStatus& snapshot) {
+  constexpr double kMost = 99.9;
+  if (snapshot.state == SnapshotState::kDone) return 100.0;
+  if (!snapshot.estimated_rows || *snapshot.estimated_rows == 0) return std::nullopt;
+  return std::min(kMost, 100.0 * static_cast<double>(snapshot.rows) /
+                             static_cast<double>(*snapshot.estimated_rows));
 }
 
 Json SinkJson(const PipelineStatus::Sink& sink) {
@@ -222,6 +231,56 @@ bool Works(SinkState state) {
 }
 
 }  // namespace
+
+Json SnapshotJson(const SnapshotStatus& snapshot) {
+  Json json;
+  json["id"] = snapshot.id;
+  json["table"] = snapshot.request.table;
+  Add(json, "where", snapshot.request.where);
+  Add(json, "sink", snapshot.request.addressee);
+  json["reason"] = snapshot.reason;
+  json["state"] = SnapshotStateName(snapshot.state);
+  Add(json, "waits_for", snapshot.waits_for);
+  Add(json, "code", snapshot.code);
+  Add(json, "message", snapshot.message);
+  json["rows"] = snapshot.rows;
+  json["bytes"] = snapshot.bytes;
+  Add(json, "estimated_rows", snapshot.estimated_rows);
+  Add(json, "estimated_bytes", snapshot.estimated_bytes);
+  Add(json, "percent", PercentOf(snapshot));
+  Add(json, "rows_per_second", snapshot.rows_per_second);
+  Add(json, "seconds_left", snapshot.seconds_left);
+  json["chunks"] = snapshot.chunks;
+  json["chunks_again"] = snapshot.chunks_again;
+  AddTime(json, "requested_at", snapshot.requested_micros);
+  AddTime(json, "started_at", snapshot.started_micros);
+  AddTime(json, "ended_at", snapshot.ended_micros);
+  return json;
+}
+
+Json SnapshotsJson(const SnapshotsStatus& snapshots, bool all) {
+  constexpr size_t kEndedShown = 10;
+  Json json;
+  json["settled"] = snapshots.settled;
+  json["tables_copied"] = snapshots.tables_copied;
+  json["tables_waiting"] = snapshots.tables_waiting;
+  Add(json, "throttled_by", snapshots.throttled_by);
+  Add(json, "code", snapshots.code);
+  Add(json, "message", snapshots.message);
+  if (snapshots.tables_waiting > 0) {
+    json["rows"] = snapshots.rows;
+    Add(json, "estimated_rows", snapshots.estimated_rows);
+    Add(json, "rows_per_second", snapshots.rows_per_second);
+    Add(json, "seconds_left", snapshots.seconds_left);
+  }
+  json["units"] = Json::array();
+  size_t ended = 0;
+  for (const SnapshotStatus& unit : snapshots.units) {
+    if (unit.ended_micros && !all && ++ended > kEndedShown) break;
+    json["units"].push_back(SnapshotJson(unit));
+  }
+  return json;
+}
 
 std::string StatusJson(const DaemonStatus& status) {
   Json json;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,12 @@ struct DaemonStatus {
 };
 
 std::string StatusJson(const DaemonStatus& status);
+
+// The snapshots of one source, as the status document and the API show them: {"settled",
+// "tables_copied", "tables_waiting", "rows", …, "units": [{"id", "table", "state", …}]}. `all`:
+// every unit; else those that have not ended and at most the last ten that have.
+nlohmann::ordered_json SnapshotsJson(const SnapshotsStatus& snapshots, bool all);
+nlohmann::ordered_json SnapshotJson(const SnapshotStatus& snapshot);
 
 // One stage of a pipeline and whether it is proven to work.
 struct ReadyCheck {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "checkpoint/checkpoint.h"
+#include "sdk/suggest.h"
 #include "support/text.h"
 #include "tailwater/log.h"
 #include "topic/open_topic.h"
@@ -140,7 +141,79 @@ CaptureSource Pipeline::SourceFor(const SourceConfig& source) const {
           },
           &metrics_.Scoped({{"pipeline", config_.name}, {"source", source.name}}),
           source.snapshot,
-          source.on_gap};
+          source.on_gap,
+          [this, name = source.name] { return PressureOn(name); },
+          [this] { return SnapshotSinks(); }};
+}
+
+SnapshotPressure Pipeline::PressureOn(const std::string& source) const {
+  SnapshotPressure pressure;
+  for (size_t i = 0; i < watchers_.size(); ++i) {
+    if (config_.sources[i].name != source) continue;
+    watchers_[i]->Refresh();  // ten seconds are long for a log that is about to end
+    if (const auto health = watchers_[i]->GetStatus().health) {
+      pressure.retained_log_bytes = health->retained_bytes;
+      pressure.safe_log_bytes = health->safe_bytes;
+    }
+  }
+  for (const auto& sink : sinks()) {
+    if (!sink->runner) continue;
+    const std::optional<int64_t> lag = sink->runner->Status().lag_records;
+    if (!lag || *lag < 0) continue;
+    pressure.slowest_sink_records =
+        std::max(pressure.slowest_sink_records.value_or(0), static_cast<uint64_t>(*lag));
+  }
+  return pressure;
+}
+
+std::vector<SnapshotSink> Pipeline::SnapshotSinks() const {
+  std::vector<SnapshotSink> with_snapshot;
+  for (const auto& sink : sinks()) {
+    const DeliveryRules& rules = sink->config.rules;
+    if (rules.start.kind != StartSpec::Kind::kSnapshot || !rules.snapshot) continue;
+    with_snapshot.push_back({sink->config.name, rules.tables});
+  }
+  return with_snapshot;
+}
+
+Result<std::vector<SnapshotStatus>> Pipeline::RequestSnapshot(const std::string& source,
+                                                              const SnapshotRequest& request) {
+  TW_TRY(CheckCaptures());
+  if (!request.addressee.empty()) {
+    const auto sink = FindSink(request.addressee);
+    std::vector<std::string> names;
+    for (const auto& each : sinks()) names.push_back(each->config.name);
+    if (sink == nullptr) {
+      return Error{Disposition::kReject, "sink_unknown",
+                   fmt::format("pipeline '{}' has no sink '{}'{}", config_.name, request.addressee,
+                               DidYouMean(request.addressee, {names.begin(), names.end()}))};
+    }
+    const DeliveryRules& rules = sink->config.rules;
+    if (!rules.snapshot) {
+      return Error{Disposition::kReject, "sink_takes_no_snapshot",
+                   fmt::format("sink '{}' takes no rows of snapshots; set `snapshot: true` in its "
+                               "options and reload",
+                               request.addressee)};
+    }
+    if (!rules.tables.Selects(source, request.table)) {
+      return Error{Disposition::kReject, "sink_takes_no_table",
+                   fmt::format("the `tables` of sink '{}' do not select {}", request.addressee,
+                               request.table)};
+    }
+  }
+  return capture_->RequestSnapshot(source, request);
+}
+
+Status Pipeline::ChangeSnapshot(const std::string& source, std::optional<uint64_t> unit,
+                                SnapshotAction action) {
+  TW_TRY(CheckCaptures());
+  return capture_->ChangeSnapshot(source, unit, action);
+}
+
+Status Pipeline::CheckCaptures() const {
+  if (capture_) return {};
+  return Error{Disposition::kReject, "source_elsewhere",
+               "this process delivers only; ask the one that captures"};
 }
 
 Result<std::unique_ptr<SourceTools>> Pipeline::CreateTools(const SourceConfig& source) const {

@@ -83,6 +83,13 @@ class Pipeline {
   // Names of sinks that have a place in the topic and are none of ours. Asks the topic.
   std::vector<std::string> OrphanSinks();
 
+  // As Capture's; and kReject if this process does not capture, or the sink meant is none of ours
+  // or would not take the rows.
+  Result<std::vector<SnapshotStatus>> RequestSnapshot(const std::string& source,
+                                                      const SnapshotRequest& request);
+  Status ChangeSnapshot(const std::string& source, std::optional<uint64_t> unit,
+                        SnapshotAction action);
+
   PipelineStatus GetStatus() TW_EXCLUDES(mutex_);
   // Somebody reads status or metrics: the watchers look again soon.
   void RefreshLogs();
@@ -105,6 +112,9 @@ class Pipeline {
   std::map<std::string, TableDescriber::Ask> TableAsks() const;
   SourceContext ContextFor(const SourceConfig& source, std::string scratch_dir) const;
   CaptureSource SourceFor(const SourceConfig& source) const;
+  SnapshotPressure PressureOn(const std::string& source) const TW_EXCLUDES(mutex_);
+  std::vector<SnapshotSink> SnapshotSinks() const TW_EXCLUDES(mutex_);
+  Status CheckCaptures() const;
   bool MayOpenReader() const TW_EXCLUDES(mutex_);
   TopicStatus GetTopicStatus() TW_EXCLUDES(mutex_);
 

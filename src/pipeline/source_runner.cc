@@ -151,7 +151,11 @@ Status SourceRunner::Prepare(TopicGate& gate, const std::stop_source& run_stop) 
   options.log_name = options_.log_prefix + source_.name;
   options.captured_before = resume.frontier && (plan == state.end() || plan->second.empty());
   options.after_gap = resume.after_gap;
-  options.pressure = source_.pressure;
+  options.pressure = [this] {
+    SnapshotPressure pressure = source_.pressure ? source_.pressure() : SnapshotPressure();
+    pressure.lag_seconds = reporter_.GetStatus().lag_seconds;
+    return pressure;
+  };
   options.sinks = source_.snapshot_sinks;
   options.topic_is_whole = topic_is_whole_;
   options.wake = wake_;

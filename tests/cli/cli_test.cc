@@ -285,7 +285,6 @@ TEST_F(CliTest, StatusWithoutADaemonReadsTopicAndServer) {
   EXPECT_EQ(Run({"status", folder_.path().string()}), 0);
   EXPECT_THAT(out_, HasSubstr("4 records"));
   EXPECT_THAT(out_, HasSubstr("2.0 KiB behind"));
-  EXPECT_THAT(out_, HasSubstr("not copied yet"));
   EXPECT_THAT(out_, HasSubstr("not begun yet"));
   EXPECT_EQ(Run({"status", folder_.path().string(), "-o", "json"}), 0);
   const json document = json::parse(out_);
