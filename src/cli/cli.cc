@@ -85,6 +85,7 @@ int RunCommandLine(int argc, char** argv, const Registry& registry) {
   AddCheckCommand(line);
   AddStatusCommand(line);
   AddTailCommand(line);
+  AddSourcesCommand(line);
   AddSinksCommand(line);
   AddHandoverCommand(line);
   AddDeadLettersCommand(line);

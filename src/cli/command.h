@@ -25,6 +25,7 @@ void AddValidateCommand(CommandLine& line);
 void AddCheckCommand(CommandLine& line);
 void AddStatusCommand(CommandLine& line);
 void AddTailCommand(CommandLine& line);
+void AddSourcesCommand(CommandLine& line);
 void AddSinksCommand(CommandLine& line);
 void AddDeadLettersCommand(CommandLine& line);
 void AddDestroyCommand(CommandLine& line);

@@ -159,10 +159,6 @@ Result<ordered_json> OfflineStatus(const std::vector<const PipelineConfig*>& pip
     document.pipelines.push_back(looker.status());
   }
   ordered_json json = ordered_json::parse(StatusJson(document));
-  for (ordered_json& pipeline : json["pipelines"]) {
-    // Only a running process knows.
-    for (ordered_json& source : pipeline["sources"]) source.erase("snapshots");
-  }
   json["offline"] = true;
   json.erase("uptime_seconds");
   for (size_t i = 0; i < pipelines.size(); ++i) {
@@ -172,7 +168,7 @@ Result<ordered_json> OfflineStatus(const std::vector<const PipelineConfig*>& pip
     for (ordered_json& source : pipeline["sources"]) {
       source["state"] = "unknown";
       for (const char* key :
-           {"reconnects", "transactions", "events", "records", "in_flight_bytes"}) {
+           {"reconnects", "transactions", "events", "records", "in_flight_bytes", "snapshots"}) {
         source.erase(key);
       }
     }

@@ -132,20 +132,33 @@ void SnapshotPlan::TakeFacts(SnapshotUnit& unit) {
   if (!unit.begun()) {
     unit.SetKey(std::move(key));
   } else {
-    // Ranges of another key say nothing about this one. What was published under the old key is
-    // not met again under the new one, so it is swept at the end.
-    const bool published = unit.rows > 0;
-    unit.StartOver(std::move(key));
-    unit.blocked_code.clear();
-    unit.not_before.reset();
-    if (published && unit.request().where.empty()) {
-      unit.wants_sweep = true;
-      unit.stored = false;
-    }
+    StartOver(unit, std::move(key));
+    return;
   }
   unit.whole = unit.key().empty();
   dirty_.insert(unit.id());
   Index(unit);
+}
+
+// Ranges of another key say nothing about this one. What was published under the old key is not met
+// again under the new one, so it is swept at the end.
+void SnapshotPlan::StartOver(SnapshotUnit& unit, std::vector<std::string> key) {
+  const bool published = unit.rows > 0;
+  unit.StartOver(std::move(key));
+  unit.blocked_code.clear();
+  unit.not_before.reset();
+  if (published && unit.request().where.empty()) {
+    unit.wants_sweep = true;
+    unit.stored = false;
+  }
+  unit.whole = unit.key().empty();
+  dirty_.insert(unit.id());
+  Index(unit);
+}
+
+void SnapshotPlan::StartOver(const SnapshotJob& job) {
+  SnapshotUnit* const unit = FindWanted(job);
+  if (unit != nullptr && unit->begun()) StartOver(*unit, unit->key());
 }
 
 void SnapshotPlan::CopyAllAgain(Now now) {

@@ -102,6 +102,8 @@ class SnapshotPlan {
   // The schema that rows of the unit have. False: its key is another one than its ranges speak of,
   // and it starts over; the job is void.
   bool CheckKey(const SnapshotJob& job, const SchemaPtr& schema);
+  // The source cannot read on from the unit's keys: it begins again. The job is void.
+  void StartOver(const SnapshotJob& job);
   // Its table is gone.
   void EndGone(const SnapshotJob& job, Now now);
   // Whether the job is still wanted: neither cancelled nor started over.
@@ -155,6 +157,7 @@ class SnapshotPlan {
   SnapshotUnit& AddUnit(SnapshotRequest request, std::string_view reason, bool wants_sweep,
                         Now now);
   void TakeFacts(SnapshotUnit& unit);
+  void StartOver(SnapshotUnit& unit, std::vector<std::string> key);
   void SetCopied(const SnapshotUnit& unit);
   bool HasOpenFullUnit(const std::string& table) const;
   // Keeps the order in which jobs are handed out; after every change of a unit.

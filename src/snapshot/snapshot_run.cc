@@ -122,7 +122,13 @@ Result<std::vector<SnapshotStatus>> SnapshotRun::Impl::Request(const SnapshotReq
     // The condition is tried where it will be used.
     if (!request.where.empty() && !keyless) {
       const Result<SnapshotKey> bound = reader->NextBound(request.table, request.where, {}, 1);
-      if (!bound) return bound.error();
+      if (!bound) {
+        Error error = bound.error();
+        // Here a person waits for the answer, and can ask for something else.
+        if (error.disposition == Disposition::kNeedsOperator)
+          error.disposition = Disposition::kReject;
+        return error;
+      }
     }
   }
   {

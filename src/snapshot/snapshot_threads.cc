@@ -506,6 +506,13 @@ void SnapshotRun::Impl::Fail(const SnapshotJob& job, const Error& error) {
       logger_.Warn("snapshot ends: the table is gone",
                    {{"table", table}, {"message", error.message}});
       plan_->EndGone(job, Now());
+    } else if (error.code.ends_with("snapshot_key_changed")) {
+      logger_.Warn("snapshot of a table begins again: its key is another one now",
+                   {{"table", table}, {"message", error.message}});
+      plan_->StartOver(job);
+      look_now_ = true;
+      const auto delay = plan_->NextDelay(job, Disposition::kRetry);
+      plan_->GiveBack(job, clock_.Now() + delay, {}, error.message);
     } else if (error.disposition == Disposition::kRetry ||
                error.disposition == Disposition::kCancelled) {
       const std::chrono::milliseconds delay = plan_->NextDelay(job, Disposition::kRetry);

@@ -404,6 +404,18 @@ TEST_F(SnapshotRunTest, AnotherKeyStartsTheTableOver) {
   EXPECT_THAT(stream_->sweeps(), SizeIs(1)) << "what was published under the old key goes";
 }
 
+TEST_F(SnapshotRunTest, AKeyThatTheSourceCannotReadOnFromStartsTheTableOver) {
+  tables_.AddTable("a", 100);
+  Start(20);
+  ASSERT_TRUE(Eventually([&] { return stream_->killed(); }));
+  End();
+  tables_.FailNextReads(
+      Error{Disposition::kNeedsOperator, "stub_snapshot_key_changed", "another type"}, 1);
+  Start();
+  WaitSettled();
+  EXPECT_EQ(RowsOf("a"), UpTo(100));
+}
+
 TEST_F(SnapshotRunTest, ARequestIsAnsweredOnceItIsDurable) {
   tables_.AddTable("orders", 15);
   Start();
