@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "snapshot/snapshot_unit.h"
 #include "support/text.h"
 #include "util/thread_name.h"
 
@@ -27,6 +28,25 @@ Status CheckCapture(const PipelineStatus& status) {
   return {};
 }
 
+// Copying ends without a person, unless all that is left of it waits for one.
+Status CheckSnapshots(const std::string& who, const SnapshotsStatus& snapshots) {
+  if (!snapshots.code.empty() && snapshots.disposition != Disposition::kRetry)
+    return Ended(Disposition::kNeedsOperator, who, snapshots.code, snapshots.message);
+  const SnapshotStatus* waits = nullptr;
+  for (const SnapshotStatus& unit : snapshots.units) {
+    if (unit.ended_micros || unit.reason == SnapshotUnit::kRequested) continue;
+    if (unit.state != SnapshotState::kBlocked && unit.state != SnapshotState::kPaused) return {};
+    waits = &unit;
+  }
+  if (waits == nullptr) return {};
+  const std::string table = who + ": snapshot of " + waits->request.table;
+  if (waits->state == SnapshotState::kPaused) {
+    return Ended(Disposition::kNeedsOperator, table, "snapshot_paused",
+                 "a person paused it; see `tailwater sources resume`");
+  }
+  return Ended(Disposition::kNeedsOperator, table, waits->code, waits->message);
+}
+
 Status CheckSource(const PipelineStatus& status, const std::string& name) {
   if (!status.capture) return {};
   for (const SourceStatus& source : status.capture->sources) {
@@ -38,6 +58,7 @@ Status CheckSource(const PipelineStatus& status, const std::string& name) {
       return Ended(Disposition::kGap, who, source.code, source.message);
     if (source.state == SourceState::kFailed)
       return Ended(Disposition::kFatal, who, source.code, source.message);
+    TW_TRY(CheckSnapshots(who, source.snapshots));
   }
   return {};
 }
@@ -88,7 +109,8 @@ void CatchUp::Start(std::function<void(Status)> done) {
 Status CatchUp::Run(const std::stop_token& stop) {
   std::vector<Target> targets;
   for (const SourceConfig& source : pipeline_.config().sources) {
-    Target target{&source, nullptr, {}, {}, {}};
+    Target target;
+    target.source = &source;
     TW_TRY(FindTarget(target, stop));
     targets.push_back(std::move(target));
   }
@@ -179,7 +201,15 @@ void CatchUp::FindEnds(Target& target) {
 
 Result<bool> CatchUp::HasReached(Target& target, const PipelineStatus& status) {
   bool all = true;
-  if ((!status.capture || target.reached[""]) && !target.published) FindEnds(target);
+  if (status.capture) {
+    for (const SourceStatus& source : status.capture->sources) {
+      if (source.name != target.source->name) continue;
+      target.copied = target.copied || source.snapshots.settled;
+      target.copies = target.copies || !source.snapshots.units.empty();
+    }
+  }
+  if ((!status.capture || (target.reached[""] && target.copied)) && !target.published)
+    FindEnds(target);
   if (status.capture) {
     std::optional<Position> frontier;
     for (const SourceStatus& source : status.capture->sources) {
@@ -189,7 +219,7 @@ Result<bool> CatchUp::HasReached(Target& target, const PipelineStatus& status) {
         frontier = source.frontier;
     }
     TW_ASSIGN_OR_RETURN(const bool reached, HasReached(target, "", frontier));
-    all = all && reached;
+    all = all && reached && target.copied;
   }
   for (const PipelineStatus::Sink& sink : status.sinks) {
     if (!CheckSink(sink.status)) continue;
@@ -197,8 +227,9 @@ Result<bool> CatchUp::HasReached(Target& target, const PipelineStatus& status) {
     std::optional<Position> position;
     if (frontier != sink.status.frontiers.end()) position = Position{frontier->second.position};
     TW_ASSIGN_OR_RETURN(const bool reached, HasReached(target, sink.status.sink, position));
-    all =
-        all && (reached || HasPassed(target, sink.status)) && OthersHavePassed(target, sink.status);
+    // Rows of a snapshot move no frontier.
+    all = all && ((reached && !target.copies) || HasPassed(target, sink.status)) &&
+          OthersHavePassed(target, sink.status);
   }
   return all;
 }

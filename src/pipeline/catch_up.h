@@ -1,5 +1,5 @@
 // Waits for what `run --until-caught-up` promises: every source's frontier has reached its server's
-// flushed end of log as it was at the start, and every sink has passed a frontier record behind it,
+// flushed end of log as it was at the start, what is copied by itself has been, and every sink has passed a frontier record behind it,
 // or the end that the topic had then.
 // A part that needs a person is not waited for: the others get to their ends first, then it is
 // named.
@@ -36,13 +36,15 @@ class CatchUp {
 
  private:
   struct Target {
-    const SourceConfig* source;
+    const SourceConfig* source = nullptr;
     std::unique_ptr<SourceTools> tools;
     Position end;
     // The last position that was compared, so that each is compared once.
     std::map<std::string, Position> compared;  // by sink; "" = the source's own frontier
     std::map<std::string, bool> reached;
-    // Ends of the topic's partitions, seen after capture had published all up to `end`.
+    bool copied = false;  // nothing was left to be copied by itself
+    bool copies = false;  // something was copied in this run
+    // Ends of the topic's partitions, seen after capture had published all up to `end`, copies too.
     std::optional<Offsets> published;
   };
 

@@ -76,7 +76,7 @@ class PipelineTest : public ::testing::Test {
                                registry_.FindSource("scripted"),
                                std::make_shared<NoConfig>(),
                                AllTables(),
-                               {},
+                               SnapshotOptions{.mode = SnapshotMode::kNever},
                                GapPolicy::kHalt,
                                Location()});
     AddSink("copy", "good");
