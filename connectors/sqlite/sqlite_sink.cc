@@ -142,7 +142,12 @@ Status SqliteSink::Begin() {
   rollback_failed_ = false;
   if (database_.in_transaction()) return {};
   TW_TRY(CheckFileIsInPlace());
-  return database_.Execute("BEGIN IMMEDIATE");
+  TW_TRY(database_.Execute("BEGIN IMMEDIATE"));
+  // A person may have altered tables meanwhile, as the reason of a stopped one asks for.
+  TW_ASSIGN_OR_RETURN(const auto version, database_.QueryInt64("PRAGMA schema_version"));
+  if (version.value_or(0) != file_schema_) tables_.clear();
+  file_schema_ = version.value_or(0);
+  return {};
 }
 
 Result<std::vector<Verdict>> SqliteSink::Write(const DeliveryBatch& batch) {

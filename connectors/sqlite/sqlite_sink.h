@@ -74,6 +74,7 @@ class SqliteSink final : public Sink, public TransactionalSink {
   sqlite::Database database_;
   uint64_t file_device_ = 0;
   uint64_t file_number_ = 0;
+  int64_t file_schema_ = 0;  // SQLite's own count of changes to tables, when a transaction began
   OriginCatalog origins_;
   Tombstones tombstones_;
   sqlite::Statement put_offset_, put_log_id_;

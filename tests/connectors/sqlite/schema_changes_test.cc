@@ -115,6 +115,16 @@ TEST_F(SqliteSchemaChangesTest, AnotherTypeStopsTheTableUntilItsColumnIsGone) {
   EXPECT_THAT(Rows("id, note, typeof(note)"), ElementsAre("1|NULL|null", "2|5|integer"));
 }
 
+TEST_F(SqliteSchemaChangesTest, SeesWhatAPersonAltersWhileItRuns) {
+  Insert(orders_, 1, {Int(1), Text("a")});
+  harness_.Run("ALTER TABLE orders DROP COLUMN note");
+  EXPECT_EQ(Insert(orders_, 2, {Int(2), Text("b")}).kind, Kind::kApplied);
+  EXPECT_THAT(Rows("id, note"), ElementsAre("1|NULL", "2|b"));
+  harness_.Run("DROP TABLE orders");
+  EXPECT_EQ(Insert(orders_, 3, {Int(3), Text("c")}).kind, Kind::kApplied);
+  EXPECT_THAT(Rows("id, note"), ElementsAre("3|c"));
+}
+
 TEST_F(SqliteSchemaChangesTest, AnotherKeyStopsTheTableUntilItIsDropped) {
   const SchemaPtr rekeyed = TestSchema("orders", {"id:int64", "note*:text"});
   Insert(orders_, 1, {Int(1), Text("a")});
