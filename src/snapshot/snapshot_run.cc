@@ -135,7 +135,11 @@ Result<std::vector<SnapshotStatus>> SnapshotRun::Impl::Request(const SnapshotReq
     MutexLock lock(mutex_);
     TW_ASSIGN_OR_RETURN(unit, plan_->Add(request, Now()));
     copying_ = true;
-    look_now_ = true;  // settles it
+    if (settled_tables_.contains(request.table)) {
+      plan_->SetSettled({unit});
+    } else {
+      look_now_ = true;  // settles it
+    }
     changed_.NotifyAll();
   }
   logger_.Info("snapshot requested",
