@@ -142,7 +142,12 @@ Status WriteValue(const Value& value, JsonWriter& json) {
       return {};
     case ValueType::kFloat64:
       if (std::isfinite(value.as_float64())) {
-        json.Raw([&](std::string& out) { AppendReadable(value, out); });
+        json.Raw([&](std::string& out) {
+          const size_t start = out.size();
+          AppendReadable(value, out);
+          // As "-0" many readers take it for an integer, which has no zero with a sign.
+          if (std::string_view(out).substr(start) == "-0") out += ".0";
+        });
         return {};
       }
       [[fallthrough]];

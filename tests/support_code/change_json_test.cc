@@ -32,6 +32,8 @@ TEST(ChangeJsonTest, WritesNumbersWithAllTheirDigits) {
   EXPECT_EQ(Json(Value::Uint64(std::numeric_limits<uint64_t>::max())), "18446744073709551615");
   EXPECT_EQ(Json(Value::Float64(0.1)), "0.1");
   EXPECT_EQ(Json(Value::Float64(5e-324)), "5e-324");
+  EXPECT_EQ(Json(Value::Float64(-0.0)), "-0.0");
+  EXPECT_EQ(Json(Value::Float64(0.0)), "0");
   EXPECT_EQ(Json(Value::Float64(std::nan(""))), "\"NaN\"");
   EXPECT_EQ(Json(Value::Float64(-INFINITY)), "\"-Infinity\"");
   EXPECT_EQ(Json(Value::Decimal("1.10")), "\"1.10\"");
