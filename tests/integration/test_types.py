@@ -2,6 +2,7 @@
 
 A type is one line of TYPES: its name, literals, and what has to be there for it.
 """
+import contextlib
 import json
 import re
 
@@ -10,6 +11,7 @@ import pytest
 from tests.conftest import start_server
 from tests.receivers.libraries import python_libraries
 from tests.receivers.receiver import SECRET, Receiver
+from tests.servers.postgres import DEFAULT_VERSION
 from tests.support.daemon import Pipeline, wait_until
 from tests.support.kafka_pipeline import KafkaPipeline
 
@@ -38,12 +40,12 @@ TYPES = [
     ("tid", BINARY, ["(4294967295,65535)"]),
     ("xid8", BINARY, ["18446744073709551615", "0"], 13),
     ("numeric", BINARY, ["NaN", "0", "-0.0001", "0.00", "1e40", "12345678901234567890.123456789012345678901234567890",
-                         "1e-1000", "9" * 1000]),
+                         "1e-1000", "9" * 1000, "-" + "9" * 131072]),
     ("numeric", BINARY, ["Infinity", "-Infinity"], 14),
     ("numeric(12,2)", BINARY, ["9.5", "-1234567890.12"]),
     ("numeric(5,-2)", BINARY, ["1234567"], 15),
-    ("float4", BINARY, ["NaN", "Infinity", "-Infinity", "1e-45", "3.4028235e38", "0.1", "16777216"]),
-    ("float8", BINARY, ["NaN", "Infinity", "-Infinity", "5e-324", "1.7976931348623157e308", "0.1"]),
+    ("float4", BINARY, ["NaN", "Infinity", "-Infinity", "1e-45", "3.4028235e38", "0.1", "16777216", "-0"]),
+    ("float8", BINARY, ["NaN", "Infinity", "-Infinity", "5e-324", "1.7976931348623157e308", "0.1", "-0"]),
     ("money", TEXT, ["-1234.50"]),
     ("text", BINARY, ["", "a\tb\n\"\\ \u00e9 \U0001F600", "NULL"]),
     ("varchar(20)", BINARY, ["abc"]),
@@ -229,9 +231,9 @@ def server_texts(server, database, columns):
 class World:
     """A database with all values in it, and statements that bring them by every way."""
 
-    def __init__(self, server, version, binary, database="postgres"):
-        self.server, self.database = server, database
-        self.cases = cases(version, binary)
+    def __init__(self, server, binary, database):
+        self.server, self.binary, self.database = server, binary, database
+        self.cases = cases(server.version, binary)
         self.columns = [case.column for case in self.cases]
         server.sql(PREPARE, database=database)
         for setting in UNFRIENDLY:
@@ -240,8 +242,16 @@ class World:
         for table in ("full_rows", "default_rows"):
             server.sql(f"create table {table} (id int primary key, mark int, {columns})", database=database)
         server.sql("alter table full_rows replica identity full", database=database)
-        self.insert(1)
+        self.insert(1)  # before any start: this one is copied
         self.texts = dict(zip(self.columns, server_texts(server, database, self.columns)))
+
+    def pipeline(self, home, kind=Pipeline, *more, **options):
+        return kind(home, self.server, *more, ["public.full_rows", "public.default_rows"], database=self.database,
+                    source_options={"format": "binary" if self.binary else "text"}, **options)
+
+    def copied(self, pipeline):
+        """Whether the row from before the start is in the topic, so that what is written now comes by the stream and no other way."""
+        return len([change for change in pipeline.topic() if change["op"] == "read"]) == 2
 
     def insert(self, row):
         values = [case.literal for case in self.cases]
@@ -255,7 +265,7 @@ class World:
             connection.close()
 
     def write(self):
-        """Behind the start: an insert, an update to the values, and one that leaves them as they are."""
+        """Behind the copying: an insert, an update to the values, and one that leaves them as they are."""
         self.insert(2)
         for table in ("full_rows", "default_rows"):
             pairs = ", ".join(f"{column} = o.{column}" for column in self.columns)
@@ -273,19 +283,19 @@ class World:
                 if row and len(row) > 3 and row.get(self.columns[0]) is not None:
                     yield f"{change['table']} {change['op']} {side} of row {row['id']}", row
 
-    def check(self, changes, least):
-        """Every image of the changes in the JSON form holds exactly the values."""
-        wrong, seen = [], set()
+    def check(self, changes):
+        """Every image of the changes in the JSON form holds exactly the values, and no image is missing."""
+        wrong, seen = [], []
         for origin, row in self.images(changes):
-            seen.add(origin)
+            seen.append(origin)
             for case in self.cases:
                 if case.column not in row:
                     continue  # unchanged
                 expected = self.expected(case)
-                if row[case.column] != expected:
-                    wrong.append(f"{origin}: {case}: {row[case.column]!r} instead of {expected!r}")
+                if not same(row[case.column], expected):
+                    wrong.append(f"{origin}: {case}: {shown(row[case.column])} instead of {shown(expected)}")
         assert wrong == [], "\n".join(wrong[:20])
-        assert len(seen) >= least, seen
+        assert sorted(seen) == IMAGES
 
     def expected(self, case):
         element = {"tags": "text", "moods": "mood"}.get(case.type, case.type.removesuffix("[]"))
@@ -293,27 +303,68 @@ class World:
         return array_json(text, element) if element != case.type else expected_json(text, case.type)
 
 
+def same(value, expected):
+    """Equal, the sign of a zero included."""
+    if isinstance(expected, float):
+        return isinstance(value, (int, float)) and repr(float(value)) == repr(expected)
+    return value == expected
+
+
+def shown(value):
+    text = repr(value)
+    return text if len(text) < 300 else f"{text[:150]}... ({len(text)} characters)"
+
+
 FORMATS = pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
-IMAGES = 5  # insert, update and, under FULL, its old row
+CHANGES = 10  # of both tables: a copied row, two inserts and two updates
+# Every image with values: the copy of row 1, the insert of row 2, the update of row 3 and the one after it, under FULL with its old row.
+IMAGES = sorted(f"public.{image}" for image in [
+    "full_rows read after of row 1", "full_rows insert after of row 2", "full_rows update after of row 3", "full_rows update after of row 3",
+    "full_rows update before of row 3", "default_rows read after of row 1", "default_rows insert after of row 2",
+    "default_rows update after of row 3", "default_rows update after of row 3"])
 
 
-def source_options(binary):
-    return {"format": "binary" if binary else "text"}
+@pytest.fixture(scope="module")
+def servers():
+    """One server of each version for all tests, which take databases of their own."""
+    with contextlib.ExitStack() as stack:
+        running = {}
+
+        def get(version=DEFAULT_VERSION):
+            if version not in running:
+                running[version] = stack.enter_context(start_server(version))
+            return running[version]
+        yield get
+
+
+@contextlib.contextmanager
+def database(server, options=""):
+    """A database, and an end of it and of the slots in it."""
+    server.sql(f"create database types {options}")
+    try:
+        yield "types"
+    finally:
+        slots = "from pg_replication_slots where database = 'types'"
+        wait_until("the slots to be free", lambda: server.value(f"select count(*) {slots} and active") == 0)
+        server.sql(f"select pg_drop_replication_slot(slot_name) {slots}")
+        server.sql("drop database types with (force)")
 
 
 @FORMATS
 @pytest.mark.parametrize("version", [15, 18])
-def test_every_type_in_the_topic_and_in_the_copy(version, binary, tmp_path):
-    with start_server(version) as server:
-        world = World(server, version, binary)
-        pipeline = Pipeline(tmp_path, server, ["public.full_rows", "public.default_rows"], source_options=source_options(binary))
+def test_every_type_in_the_topic_and_in_the_copy(servers, version, binary, tmp_path):
+    server = servers(version)
+    with database(server) as name:
+        world = World(server, binary, name)
+        pipeline = world.pipeline(tmp_path)
         with pipeline.start() as daemon:
             daemon.wait_state("streaming")
             assert f"format={'binary' if binary else 'text'}" in daemon.log()
+            wait_until("the copied rows", lambda: world.copied(pipeline))
             world.write()
             wait_until("the copy", lambda: daemon.sink("copy").get("lag_records") == 0 and marks(pipeline) == [(1,), (1,)])
             assert daemon.stop() == 0
-        world.check(pipeline.topic(), IMAGES)
+        world.check(pipeline.topic())
         check_copy(world, pipeline)
 
 
@@ -325,13 +376,15 @@ def marks(pipeline):
 def check_copy(world, pipeline):
     wrong = []
     for table in ("full_rows", "default_rows"):
-        for row in pipeline.copy(f"select id, {', '.join(world.columns)} from {table}"):
+        rows = pipeline.copy(f"select id, {', '.join(world.columns)} from {table} order by id")
+        assert [row[0] for row in rows] == [1, 2, 3]
+        for row in rows:
             for case, value in zip(world.cases, row[1:]):
                 expected = sqlite_value(world.expected(case), world.texts[case.column], case.type)
                 if isinstance(expected, (list, dict)):
                     value = json.loads(value)
                 if value != expected:
-                    wrong.append(f"{table} {row[0]}: {case}: {value!r} instead of {expected!r}")
+                    wrong.append(f"{table} {row[0]}: {case}: {shown(value)} instead of {shown(expected)}")
     assert wrong == [], "\n".join(wrong[:20])
 
 
@@ -345,58 +398,72 @@ def sqlite_value(expected, text, type_):
     if type_ == "xid8" and expected >= 2**63:
         return text
     if type_ in ("float4", "float8") and text != "NaN":
-        return float(text)
+        return float(text)  # SQLite has no zero with a sign
     if type_ == "timestamptz" and expected != text:
         return text + ":00"
     return expected if isinstance(expected, (list, dict, int, float)) else text
 
 
 @FORMATS
-def test_every_type_of_a_latin1_database(server, binary, tmp_path):
-    server.sql("create database latin encoding 'LATIN1' locale 'C' template template0")
-    server.sql("create table t (id int primary key, a text, b varchar(9)[], c json, d jsonb, e bytea)", database="latin")
-    server.sql("alter table t replica identity full", database="latin")
-    pipeline = Pipeline(tmp_path, server, ["public.t"], database="latin", source_options=source_options(binary))
-    with pipeline.start() as daemon:
-        daemon.wait_state("streaming")
-        server.sql("insert into t values (1, U&'caf\\00e9', array[U&'\\00fc'], U&'\"\\00e9\"', U&'\"\\00e9\"', '\\xe9')", database="latin")
-        server.sql("update t set b = b", database="latin")
-        wait_until("the copy", lambda: pipeline.copy_path.exists() and pipeline.copy("select 1 from sqlite_master where name = 't'") and
-                   len([change for change in pipeline.topic() if change.get("table") == "public.t" and change["op"] in ("insert", "update")]) == 2)
-        assert daemon.stop() == 0
-    rows = [image for change in pipeline.topic() if change.get("table") == "public.t" for image in (change.get("before"), change.get("after")) if image]
-    assert len(rows) == 3 and rows == [{"id": 1, "a": "caf\u00e9", "b": ["\u00fc"], "c": "\u00e9", "d": "\u00e9", "e": "\\xe9"}] * 3
+def test_every_type_of_a_latin1_database(servers, binary, tmp_path):
+    server = servers()
+    with database(server, "encoding 'LATIN1' locale 'C' template template0") as name:
+        def insert(row):
+            server.sql("insert into t values (%s, U&'caf\\00e9', array[U&'\\00fc'], U&'\"\\00e9\"', U&'\"\\00e9\"', '\\xe9')", [row], database=name)
+
+        def changes():
+            return [change for change in pipeline.topic() if change.get("table") == "public.t" and change["op"] in ("read", "insert", "update")]
+        server.sql("create table t (id int primary key, a text, b varchar(9)[], c json, d jsonb, e bytea)", database=name)
+        server.sql("alter table t replica identity full", database=name)
+        insert(1)
+        pipeline = Pipeline(tmp_path, server, ["public.t"], database=name, source_options={"format": "binary" if binary else "text"})
+        with pipeline.start() as daemon:
+            daemon.wait_state("streaming")
+            wait_until("the copied row", lambda: len(changes()) == 1)
+            insert(2)
+            server.sql("update t set b = b where id = 2", database=name)
+            wait_until("the changes", lambda: len(changes()) == 3)
+            assert daemon.stop() == 0
+        assert [change["op"] for change in changes()] == ["read", "insert", "update"]
+        rows = [image for change in changes() for image in (change.get("before"), change.get("after")) if image]
+        value = {"a": "caf\u00e9", "b": ["\u00fc"], "c": "\u00e9", "d": "\u00e9", "e": "\\xe9"}
+        assert rows == [{"id": row, **value} for row in (1, 2, 2, 2)]
 
 
 @FORMATS
-def test_every_type_by_kafka(server, kafka, binary, tmp_path):
+def test_every_type_by_kafka(servers, kafka, binary, tmp_path):
     """The topic lies in Kafka; another one takes the changes from the sink."""
-    world = World(server, server.version, binary)
     target = f"out-{'binary' if binary else 'text'}"
     sinks = {target.replace("-", "_"): {"type": "kafka", "brokers": kafka.brokers.split(","), "create": {"partitions": 1, "replication": 1}, "format": "json",
                      "topic": target}}
-    pipeline = KafkaPipeline(tmp_path, server, kafka, ["public.full_rows", "public.default_rows"], sinks=sinks, source_options=source_options(binary))
-    with pipeline.start() as daemon:
-        daemon.wait_state("streaming")
-        world.write()
-        wait_until("the sink", lambda: target in kafka.topics() and len([r for r in kafka.records(target) if r["value"]]) >= 8, 60)
-        assert daemon.stop() == 0
-    world.check([json.loads(record["value"]) for record in kafka.records(target) if record["value"]], IMAGES)
-    world.check(pipeline.topic(), IMAGES)
-    check_wire(world, [record["change"] for record in pipeline.committed()])
+
+    def arrived():
+        return [json.loads(record["value"]) for record in kafka.records(target) if record["value"]] if target in kafka.topics() else []
+    with database(servers()) as name:
+        world = World(servers(), binary, name)
+        pipeline = world.pipeline(tmp_path, KafkaPipeline, kafka, sinks=sinks)
+        with pipeline.start() as daemon:
+            daemon.wait_state("streaming")
+            wait_until("the copied rows", lambda: world.copied(pipeline))
+            world.write()
+            wait_until("the sink", lambda: len(arrived()) >= CHANGES, 60)
+            assert daemon.stop() == 0
+        world.check(arrived())
+        world.check(pipeline.topic())
+        check_wire(world, pipeline.committed())
 
 
-def check_wire(world, changes):
+def check_wire(world, records):
     """The published change.proto says the same to a reader of somebody else's."""
-    wrong, seen, columns = [], 0, {}
-    for change in changes:
+    wrong, seen, columns = [], [], {}
+    for change in (record["change"] for record in records):
         if change.schema.columns:
             columns[change.schema_fingerprint] = [column.name for column in change.schema.columns]
         for row in (change.before, change.after):
             values = dict(zip(columns.get(change.schema_fingerprint, []), row.values))
             if not values or values["c0"].WhichOneof("kind") in (None, "absence"):
                 continue
-            seen += 1
+            seen.append(change.operation)
             for case in world.cases:
                 kind = values[case.column].WhichOneof("kind")
                 if kind == "absence":
@@ -415,23 +482,26 @@ def check_wire(world, changes):
                 else:  # numbers of days and microseconds, arrays: by their JSON, which is read from the same bytes
                     right = True
                 if not right:
-                    wrong.append(f"{case}: {kind} {value!r} instead of {text!r}")
-    assert wrong == [] and seen >= IMAGES, "\n".join(wrong[:20])
+                    wrong.append(f"{case}: {kind} {shown(value)} instead of {shown(text)}")
+    assert wrong == [], "\n".join(wrong[:20])
+    assert len(seen) == len(IMAGES)
 
 
 @FORMATS
-def test_every_type_by_webhook(server, binary, tmp_path):
+def test_every_type_by_webhook(servers, binary, tmp_path):
     try:
         python_libraries()
     except Exception as error:
         pytest.skip(f"the libraries that receivers verify with cannot be had: {error}")
-    world = World(server, server.version, binary)
-    with Receiver() as receiver:
-        hook = {"type": "webhook", "url": receiver.url, "secret": SECRET, "allow_addresses": ["127.0.0.1"], "bigint": "number"}
-        pipeline = Pipeline(tmp_path, server, ["public.full_rows", "public.default_rows"], sinks={"hook": hook}, source_options=source_options(binary))
+    with database(servers()) as name, Receiver() as receiver:
+        world = World(servers(), binary, name)
+        hook = {"type": "webhook", "url": receiver.url, "secret": SECRET, "allow_addresses": ["127.0.0.1"], "bigint": "number", "max_body": "1MiB",
+                "start": "snapshot", "snapshot": True}
+        pipeline = world.pipeline(tmp_path, sinks={"hook": hook})
         with pipeline.start() as daemon:
             daemon.wait_state("streaming")
+            wait_until("the calls for copied rows", lambda: len(receiver.ids()) == 2)
             world.write()
-            wait_until("the calls", lambda: len(receiver.ids()) >= 8)
+            wait_until("the calls", lambda: len(receiver.ids()) >= CHANGES)
             assert daemon.stop() == 0
-        world.check([delivery.body["data"] for delivery in receiver.taken], IMAGES)
+        world.check([delivery.body["data"] for delivery in receiver.taken])
