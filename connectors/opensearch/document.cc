@@ -1,6 +1,11 @@
 #include "opensearch/document.h"
 
 #include <openssl/evp.h>
+#include <rapidjson/document.h>
+
+#include <map>
+#include <set>
+#include <vector>
 
 #include "opensearch/document_id.h"
 #include "support/change_json.h"
@@ -27,6 +32,69 @@ void AppendOnOneLine(std::string_view json, std::string& out) {
   for (const char c : json) out += c == '\n' || c == '\r' ? ' ' : c;
 }
 
+// Whether an object of this valid JSON has two members of one name. False also if it holds a name
+// with half of a surrogate pair, which cannot be compared.
+bool NamesAMemberTwice(std::string_view json) {
+  std::vector<std::set<std::string>> open;  // the names in the objects around
+  bool twice = false;
+  for (size_t at = 0; at < json.size(); ++at) {
+    if (json[at] == '{') open.emplace_back();
+    if (json[at] == '}') open.pop_back();
+    if (json[at] != '"') continue;
+    const size_t start = at;
+    bool escaped = false;
+    for (++at; json[at] != '"'; ++at) {
+      if (json[at] != '\\') continue;
+      escaped = true;
+      ++at;
+    }
+    const size_t next = json.find_first_not_of(" \t\r\n", at + 1);
+    if (next == json.npos || json[next] != ':') continue;
+    std::string name(json.substr(start + 1, at - start - 1));
+    if (escaped) {
+      rapidjson::Document document;
+      document.Parse(json.data() + start, at + 1 - start);
+      if (document.HasParseError()) return false;
+      name.assign(document.GetString(), document.GetStringLength());
+    }
+    if (!open.back().insert(std::move(name)).second) twice = true;
+  }
+  return twice;
+}
+
+// Deeper ones are refused by every server that is not told otherwise.
+constexpr int kDeepestJson = 1000;
+
+// Of members with one name the last, as jsonb and most readers have it.
+void AppendLastMembers(JsonView json, int depth, std::string& out) {
+  const size_t start = out.size();
+  const auto separate = [&] {
+    if (out.size() > start + 1) out += ',';
+  };
+  if (depth < kDeepestJson && json.is_object()) {
+    std::map<std::string, JsonView> members;
+    json.ForEachMember(
+        [&](const std::string& name, JsonView value) { members.insert_or_assign(name, value); });
+    out += '{';
+    for (const auto& [name, value] : members) {
+      separate();
+      AppendQuoted(name, out);
+      out += ':';
+      AppendLastMembers(value, depth + 1, out);
+    }
+    out += '}';
+  } else if (depth < kDeepestJson && json.is_array()) {
+    out += '[';
+    json.ForEachElement([&](JsonView element) {
+      separate();
+      AppendLastMembers(element, depth + 1, out);
+    });
+    out += ']';
+  } else {
+    out += json.raw();
+  }
+}
+
 Status AppendFieldValue(const Value& value, std::string& out) {
   if (value.has_value() && value.type() == ValueType::kBytes) {
     AppendBase64(value.bytes(), out);
@@ -34,7 +102,16 @@ Status AppendFieldValue(const Value& value, std::string& out) {
   }
   const size_t start = out.size();
   TW_TRY(AppendValueJson(value, out, {.strict = true}));
-  if (!value.has_value() || value.type() != ValueType::kArray || out[start] != '{') return {};
+  if (!value.has_value()) return {};
+  const bool is_array = value.type() == ValueType::kArray;
+  if ((is_array || value.type() == ValueType::kJson) &&
+      NamesAMemberTwice(std::string_view(out).substr(start))) {
+    // The server would refuse the whole document.
+    const std::string all = out.substr(start);
+    out.resize(start);
+    AppendLastMembers(*JsonView::Parse(all), 0, out);
+  }
+  if (!is_array || out[start] != '{') return {};
   // An array that does not count from 1: a search wants its elements only.
   const auto array = JsonView::Parse(std::string_view(out).substr(start));
   const std::string elements(array->Find("elements")->raw());

@@ -130,6 +130,21 @@ TEST_F(DocumentTest, IsTheRowAndWhereItComesFrom) {
                        R"("_tailwater":{"origin":"shop:public.t","version":9}})");
 }
 
+TEST(DocumentJsonTest, OfMembersWithOneNameTheLastStays) {
+  const SchemaPtr schema = TestSchema("t", {"id*:int64", "j:json"});
+  const TablePlan plan = PlanOf(schema);
+  const auto json = [&](const char* text) {
+    std::string out;
+    const std::vector<Value> row = {Value::Int64(1), Value::Json(text)};
+    EXPECT_OK(AppendDocument(plan, *schema, row, 9, std::nullopt, out));
+    return std::string(JsonView::Parse(out)->Find("j")->raw());
+  };
+  EXPECT_EQ(json(R"({"a": 1,  "a": 1e400, "b": [null, {"\u0063": 1, "c": {"c": "\u0000"}}]})"),
+            R"({"a":1e400,"b":[null,{"c":{"c":"\u0000"}}]})");
+  EXPECT_EQ(json(R"({"b":  1.50, "a": {"b": 2}})"), R"({"b":  1.50, "a": {"b": 2}})");
+  EXPECT_EQ(json(R"("{\"a\":1}")"), R"("{\"a\":1}")");
+}
+
 TEST_F(DocumentTest, OmittedIsNullAndUnchangedIsTheBaseToTheByte) {
   const auto document = Document({Value::Int64(1), Value::Omitted(), Value::Unchanged()},
                                  "{ \"note\" : \"old\",\n \"big\" : {\"n\": "
