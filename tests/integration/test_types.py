@@ -2,6 +2,7 @@
 
 A type is one line of TYPES: its name, literals, and what has to be there for it.
 """
+import base64
 import contextlib
 import json
 import re
@@ -11,6 +12,7 @@ import pytest
 from tests.conftest import start_server
 from tests.receivers.libraries import python_libraries
 from tests.receivers.receiver import SECRET, Receiver
+from tests.servers import opensearch
 from tests.servers.postgres import DEFAULT_VERSION
 from tests.support.daemon import Pipeline, wait_until
 from tests.support.kafka_pipeline import KafkaPipeline
@@ -505,3 +507,47 @@ def test_every_type_by_webhook(servers, binary, tmp_path):
             wait_until("the calls", lambda: len(receiver.ids()) >= CHANGES)
             assert daemon.stop() == 0
         world.check([delivery.body["data"] for delivery in receiver.taken])
+
+
+@pytest.fixture(scope="module")
+def search():
+    try:
+        opensearch.fetch()
+    except Exception as error:
+        pytest.skip(f"OpenSearch cannot be had: {error}")
+    with opensearch.OpenSearchServer() as running:
+        yield running
+
+
+@FORMATS
+def test_every_type_by_search(servers, search, binary, tmp_path):
+    prefix = "b" if binary else "t"
+    sinks = {"search": {"type": "opensearch", "url": search.url, "index": prefix + "_{table}", "settings": {"number_of_replicas": 0}}}
+    with database(servers()) as name:
+        world = World(servers(), binary, name)
+        pipeline = world.pipeline(tmp_path, sinks=sinks)
+        with pipeline.start() as daemon:
+            daemon.wait_state("streaming")
+            wait_until("the copied rows", lambda: world.copied(pipeline))
+            world.write()
+            wait_until("the documents", lambda: daemon.sink("search").get("lag_records") == 0 and
+                       all(search.documents(f"{prefix}_{table}").get(f"shop:public.{table}:3", {}).get("mark") == 1 for table in ("full_rows", "default_rows")), 60)
+            assert daemon.stop() == 0
+        wrong = []
+        for table in ("full_rows", "default_rows"):
+            documents = search.documents(f"{prefix}_{table}")
+            assert sorted(documents) == [f"shop:public.{table}:{row}" for row in (1, 2, 3)]
+            for row, document in documents.items():
+                for case in world.cases:
+                    if not same(value := document.get(case.column), expected := search_value(world, case)):
+                        wrong.append(f"{row}: {case}: {shown(value)} instead of {shown(expected)}")
+        assert wrong == [], "\n".join(wrong[:20])
+
+
+def search_value(world, case):
+    expected = world.expected(case)
+    if case.type == "bytea":
+        return base64.b64encode(bytes.fromhex(world.texts[case.column][2:])).decode()
+    if isinstance(expected, dict) and "lower_bounds" in expected:
+        return expected["elements"]
+    return expected
