@@ -42,7 +42,16 @@ std::string Begin() {
   return out;
 }
 
-std::string Relation() {
+// 28 columns: the same seven, four times.
+constexpr int kRepeats = 4;
+std::string Wide(std::string (*tuple)(int), int row) {
+  std::string out;
+  AppendInt<uint16_t>(7 * kRepeats, out);
+  for (int i = 0; i < kRepeats; ++i) out += tuple(row + i).substr(2);
+  return out;
+}
+
+std::string Relation(int repeats = 1) {
   struct Described {
     const char* name;
     uint32_t oid;
@@ -54,11 +63,46 @@ std::string Relation() {
   std::string out = "R";
   AppendInt(kOid, out);
   out.append("public").append(1, '\0').append("orders").append(1, '\0').append("d");
+  AppendInt(static_cast<uint16_t>(std::size(columns) * static_cast<size_t>(repeats)), out);
+  for (int repeat = 0; repeat < repeats; ++repeat) {
+    for (const Described& column : columns) {
+      out.append(1, repeat == 0 && column.oid == 20 ? 1 : 0).append(column.name);
+      if (repeat != 0) out.append(std::to_string(repeat));
+      out.append(1, '\0');
+      AppendInt(column.oid, out);
+      AppendInt(column.typmod, out);
+    }
+  }
+  return out;
+}
+
+// The same row with values in binary form.
+std::string BinaryTuple(int row) {
+  std::string total;  // numeric: groups of four digits, first one's weight, sign, scale
+  const int whole = row * 7 % 90 + 10, cents = row % 100;
+  AppendInt<uint16_t>(cents == 0 ? 1 : 2, total);
+  AppendInt<uint16_t>(0, total);
+  AppendInt<uint16_t>(0, total);
+  AppendInt<uint16_t>(2, total);
+  AppendInt(static_cast<uint16_t>(whole), total);
+  if (cents != 0) AppendInt(static_cast<uint16_t>(cents * 100), total);
+  std::string id, customer, created;
+  AppendInt<int64_t>(1'000'000 + row, id);
+  AppendInt<int32_t>(1'000 + row, customer);
+  AppendInt<int64_t>(848'000'000'000'000 + row * 1'000'001LL, created);
+  const std::string columns[] = {id,
+                                 customer,
+                                 total,
+                                 row % 2 == 0 ? "paid" : "open",
+                                 "a note of thirty-seven characters, yes",
+                                 created,
+                                 std::string(1, row % 3 == 0 ? 1 : 0)};
+  std::string out;
   AppendInt<uint16_t>(std::size(columns), out);
-  for (const Described& column : columns) {
-    out.append(1, column.oid == 20 ? 1 : 0).append(column.name).append(1, '\0');
-    AppendInt(column.oid, out);
-    AppendInt(column.typmod, out);
+  for (const std::string& column : columns) {
+    out += 'b';
+    AppendInt(static_cast<uint32_t>(column.size()), out);
+    out += column;
   }
   return out;
 }
@@ -85,12 +129,12 @@ std::string Tuple(int row) {
   return out;
 }
 
-std::vector<std::string> Inserts() {
+std::vector<std::string> Inserts(std::string (*tuple)(int) = Tuple) {
   std::vector<std::string> messages;
   for (int row = 0; row < 512; ++row) {
     std::string message = "I";
     AppendInt(kOid, message);
-    messages.push_back(message + "N" + Tuple(row));
+    messages.push_back(message + "N" + tuple(row));
   }
   return messages;
 }
@@ -119,12 +163,13 @@ void BM_Parse(benchmark::State& state) {
 }
 BENCHMARK(BM_Parse);
 
-void Decode(benchmark::State& state, const std::vector<std::string>& messages, bool encode) {
+void Decode(benchmark::State& state, const std::vector<std::string>& messages, bool encode,
+            int repeats = 1) {
   NoCatalog catalog;
   NoReadBack read_back;
   ChangeDecoder decoder({}, catalog, read_back);
   ChangeBatch batch;
-  if (!decoder.Decode(Begin(), batch) || !decoder.Decode(Relation(), batch)) std::abort();
+  if (!decoder.Decode(Begin(), batch) || !decoder.Decode(Relation(repeats), batch)) std::abort();
   Encoder encoder;
   std::string out;
   size_t next = 0;
@@ -154,6 +199,19 @@ void Decode(benchmark::State& state, const std::vector<std::string>& messages, b
 
 void BM_ParseAndTypes(benchmark::State& state) { Decode(state, Inserts(), false); }
 BENCHMARK(BM_ParseAndTypes);
+
+void BM_ParseAndTypesBinary(benchmark::State& state) { Decode(state, Inserts(BinaryTuple), false); }
+BENCHMARK(BM_ParseAndTypesBinary);
+
+void BM_ParseAndTypesWide(benchmark::State& state) {
+  Decode(state, Inserts([](int row) { return Wide(Tuple, row); }), false, kRepeats);
+}
+BENCHMARK(BM_ParseAndTypesWide);
+
+void BM_ParseAndTypesWideBinary(benchmark::State& state) {
+  Decode(state, Inserts([](int row) { return Wide(BinaryTuple, row); }), false, kRepeats);
+}
+BENCHMARK(BM_ParseAndTypesWideBinary);
 
 void BM_ParseTypesAndEncode(benchmark::State& state) { Decode(state, Inserts(), true); }
 BENCHMARK(BM_ParseTypesAndEncode);
