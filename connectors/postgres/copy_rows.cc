@@ -1,6 +1,7 @@
 #include "postgres/copy_rows.h"
 
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "support/text.h"
@@ -30,11 +31,17 @@ char Unescaped(char c) {
 
 class TextCopyRows final : public CopyRows {
  public:
-  TextCopyRows(const Relation& relation, std::vector<uint32_t> key)
-      : relation_(relation), key_(std::move(key)), key_text_(key_.size()) {}
+  explicit TextCopyRows(CopyShape shape) : relation_(shape.relation), key_(std::move(shape.key)) {
+    for (const std::string& name : shape.quoted) select_ += (select_.empty() ? "" : ", ") + name;
+  }
 
+  const std::string& select() const override { return select_; }
   std::string_view options() const override { return ""; }
-  std::span<const std::string_view> key() const override { return key_text_; }
+  std::vector<std::string> key() const override {
+    std::vector<std::string> text;
+    for (const uint32_t column : key_) text.emplace_back(fields_[column]);
+    return text;
+  }
 
   Status Add(std::string_view message, ChangeBatch& batch) override {
     if (message.empty() || message.back() != '\n') return Mismatch();
@@ -61,7 +68,6 @@ class TextCopyRows final : public CopyRows {
       }
       at = field_end + 1;
     }
-    for (size_t i = 0; i < key_.size(); ++i) key_text_[i] = fields_[key_[i]];
     Change& change = batch.Append();
     change.operation = Operation::kRead;
     change.schema = relation_.schema.get();
@@ -104,14 +110,14 @@ class TextCopyRows final : public CopyRows {
 
   const Relation& relation_;
   const std::vector<uint32_t> key_;
-  std::vector<std::string_view> key_text_;
+  std::string select_;
   std::vector<std::string_view> fields_;
 };
 
 }  // namespace
 
-std::unique_ptr<CopyRows> MakeTextCopyRows(const Relation& relation, std::vector<uint32_t> key) {
-  return std::make_unique<TextCopyRows>(relation, std::move(key));
+std::unique_ptr<CopyRows> MakeTextCopyRows(CopyShape shape) {
+  return std::make_unique<TextCopyRows>(std::move(shape));
 }
 
 }  // namespace tailwater::postgres

@@ -3,10 +3,11 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "postgres/postgres_config.h"
 #include "postgres/relation.h"
 #include "tailwater/change.h"
 #include "tailwater/result.h"
@@ -19,18 +20,35 @@ class CopyRows {
  public:
   virtual ~CopyRows() = default;
 
-  // Behind COPY (…) TO STDOUT.
+  // What to ask for: COPY (SELECT `select` …) TO STDOUT `options`. Its names are the relation's
+  // columns, and others that no key column has: ORDER BY takes those of a SELECT first.
+  virtual const std::string& select() const = 0;
   virtual std::string_view options() const = 0;
 
   // One message of the copy: at most one row. Its values live in the batch's arena. kFatal
   // "pg_tuple_mismatch", "pg_value_malformed": no message holds a value.
   virtual Status Add(std::string_view message, ChangeBatch& batch) = 0;
 
-  // Of the row that came last: the server's text of its key columns, in the key's own order.
-  virtual std::span<const std::string_view> key() const = 0;
+  // Of the row that came last, whose batch still lives: the server's text of its key columns, in
+  // the key's own order.
+  virtual std::vector<std::string> key() const = 0;
 };
 
-// The text format: one row per message. `key`: columns of the relation.
-std::unique_ptr<CopyRows> MakeTextCopyRows(const Relation& relation, std::vector<uint32_t> key);
+// `quoted`: the names of the relation's columns for SQL. `key`: columns of the relation.
+struct CopyShape {
+  const Relation& relation;
+  std::vector<std::string> quoted;
+  std::vector<uint32_t> key;
+};
+
+// One row per message, all of it text.
+std::unique_ptr<CopyRows> MakeTextCopyRows(CopyShape shape);
+
+// Columns in binary where we read all that the type can hold, the server's text elsewhere, in the
+// same copy.
+std::unique_ptr<CopyRows> MakeBinaryCopyRows(CopyShape shape);
+
+// kAuto: binary where more columns gain from it than lose; kBinary: where any gains.
+std::unique_ptr<CopyRows> MakeCopyRows(ValueFormat format, CopyShape shape);
 
 }  // namespace tailwater::postgres

@@ -100,7 +100,9 @@ const OptionTable& PostgresOptions() {
           "format", &C::format,
           "How the server sends values: text, or binary (Postgres 14 and later, if every captured "
           "column has a binary form; else text, with a warning). The values are the same. auto is "
-          "binary without the warning.",
+          "binary without the warning. Snapshots choose by table: a column without a binary form "
+          "is sent as text beside the others, and auto copies in binary only where that is less "
+          "work.",
           {{"auto", ValueFormat::kAuto},
            {"text", ValueFormat::kText},
            {"binary", ValueFormat::kBinary}}),

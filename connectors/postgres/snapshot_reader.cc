@@ -211,8 +211,7 @@ Result<std::unique_ptr<PostgresSnapshotReader::Shape>> PostgresSnapshotReader::L
   TW_TRY(shape->relations.OnRelation(DescribeRelation(table, columns)));
   shape->relation = shape->relations.Find(table.oid);
   const auto& names = shape->relation->schema->columns();
-  for (const Column& column : names)
-    shape->select += (shape->select.empty() ? "" : ", ") + sql_->QuoteName(column.name);
+  for (const Column& column : names) shape->columns.push_back(sql_->QuoteName(column.name));
 
   if (!shape->relation->schema->keyless()) {
     TW_ASSIGN_OR_RETURN(std::vector<KeyColumn> key, ReadKeyColumns(*sql_, table));
@@ -253,13 +252,12 @@ Result<SnapshotKey> PostgresSnapshotReader::NextBound(const std::string& name,
   if (!looked) return Judge(std::move(looked).error(), table);
   Shape& shape = **looked;
   TW_ASSIGN_OR_RETURN(const std::string behind, Behind(shape, table, after));
-  shape.select.clear();
-  for (const KeyColumn& column : shape.order.columns())
-    shape.select += (shape.select.empty() ? "" : ", ") + sql_->QuoteName(column.name);
+  std::string key;
+  for (const uint32_t column : shape.key) key += (key.empty() ? "" : ", ") + shape.columns[column];
   // The parameter makes it a single statement, whatever the condition holds.
   const auto ask = [&](const std::vector<std::string>& conditions) {
     return sql_->Query(fmt::format("{} ORDER BY {} OFFSET $1::int8 LIMIT 1",
-                                   shape.Query(table, conditions), shape.order.OrderBy()),
+                                   shape.Query(key, table, conditions), shape.order.OrderBy()),
                        {std::to_string(rows == 0 ? 0 : rows - 1)});
   };
   const bool conditional = !where.empty() || !shape.filter.empty();
@@ -368,20 +366,21 @@ Result<Chunk> PostgresSnapshotReader::ReadChunk(const ChunkRequest& request,
   chunk.schema = shape->relation->schema;
   chunk.rows.Keep(chunk.schema);
   chunk.read_at_micros = now.Number(0, 1);
-  const std::unique_ptr<CopyRows> rows = MakeTextCopyRows(*shape->relation, shape->key);
-  Result<bool> whole =
-      sql_->CopyOut(fmt::format("COPY ({} ORDER BY {}) TO STDOUT {}",
-                                shape->Query(table, {behind, upto, shape->filter, request.where}),
-                                shape->order.OrderBy(), rows->options()),
-                    CopyWait(), [&](std::string_view message) -> Result<bool> {
-                      chunk.bytes += message.size();
-                      TW_TRY(rows->Add(message, chunk.rows));
-                      return request.max_bytes == 0 || chunk.bytes <= request.max_bytes;
-                    });
+  const std::unique_ptr<CopyRows> rows = MakeCopyRows(config_.format, shape->ForCopy());
+  Result<bool> whole = sql_->CopyOut(
+      fmt::format("COPY ({} ORDER BY {}) TO STDOUT {}",
+                  shape->Query(rows->select(), table, {behind, upto, shape->filter, request.where}),
+                  shape->order.OrderBy(), rows->options()),
+      CopyWait(), [&](std::string_view message) -> Result<bool> {
+        chunk.bytes += message.size();
+        TW_TRY(rows->Add(message, chunk.rows));
+        return request.max_bytes == 0 || chunk.bytes <= request.max_bytes ||
+               chunk.rows.changes().empty();
+      });
   if (!whole) return JudgeCondition(std::move(whole).error(), request.where);
   chunk.complete = *whole;
   if (!chunk.rows.changes().empty()) {
-    chunk.last = shape->order.Pack({rows->key().begin(), rows->key().end()});
+    chunk.last = shape->order.Pack(rows->key());
   }
   TW_TRY(sql_->Query(chunk.complete ? "COMMIT" : "ROLLBACK"));
   return chunk;

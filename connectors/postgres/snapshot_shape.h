@@ -27,12 +27,15 @@ struct PostgresSnapshotReader::Shape {
 
   RelationCache relations;
   const Relation* relation = nullptr;
-  std::string select;  // quoted columns
+  std::vector<std::string> columns;  // quoted names, as in the relation
   KeyOrder order{{}};
   std::vector<uint32_t> key;  // the order's columns as columns of the relation
   std::string filter;         // of the publication; empty: none
 
-  std::string Query(const TableFacts& table, const std::vector<std::string>& conditions) const {
+  CopyShape ForCopy() const { return {*relation, columns, key}; }
+
+  std::string Query(const std::string& select, const TableFacts& table,
+                    const std::vector<std::string>& conditions) const {
     std::string where;
     for (const std::string& condition : conditions) {
       // The line end closes a comment.

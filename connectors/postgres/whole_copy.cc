@@ -143,7 +143,7 @@ Status PostgresSnapshotReader::CopyFrom(const std::string& snapshot, const Chunk
                              table.name.ToString())};
   }
   TW_ASSIGN_OR_RETURN(const std::unique_ptr<Shape> shape, Look(table));
-  const std::unique_ptr<CopyRows> decoder = MakeTextCopyRows(*shape->relation, {});
+  const std::unique_ptr<CopyRows> decoder = MakeCopyRows(config_.format, shape->ForCopy());
   Chunk chunk;
   const auto renew = [&] {
     chunk = {};
@@ -156,7 +156,8 @@ Status PostgresSnapshotReader::CopyFrom(const std::string& snapshot, const Chunk
   Connection::Wait wait;
   wait.timeout = {};  // `rows` waits for the stream
   Result<bool> whole = sql_->CopyOut(
-      fmt::format("COPY ({}) TO STDOUT {}", shape->Query(table, {shape->filter, request.where}),
+      fmt::format("COPY ({}) TO STDOUT {}",
+                  shape->Query(decoder->select(), table, {shape->filter, request.where}),
                   decoder->options()),
       wait, [&](std::string_view message) -> Result<bool> {
         chunk.bytes += message.size();

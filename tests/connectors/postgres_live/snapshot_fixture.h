@@ -61,6 +61,14 @@ class SnapshotTest : public LiveTest {
     }
     return all;
   }
+  // Another source, another reader.
+  void StartAgainIn(ValueFormat format) {
+    reader_.reset();
+    EXPECT_OK(Stop());
+    source_.reset();
+    config_.format = format;
+    StartWithReader();
+  }
   // What the stream shows when each row is written once more, as reads.
   std::vector<std::string> StreamAgain(const std::string& table, size_t rows) {
     const size_t before = writer_.changes().size();

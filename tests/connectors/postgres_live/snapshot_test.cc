@@ -29,12 +29,17 @@ TEST_P(SnapshotKeys, EveryRowOnceInChunksOfThreeAndAsTheStreamShowsIt) {
   Run(fmt::format("insert into t select 'a\\b\tc' || chr(10), k, null from ({}) v(k)", key.values));
   const size_t rows = std::stoul(Value("select count(*) from t"));
   ASSERT_GE(rows, 5u);
+  config_.format = ValueFormat::kBinary;
   StartWithReader();
   const auto copied = CopyInChunks("public.t", 3);
   EXPECT_EQ(copied.size(), rows);
   EXPECT_GE(chunks_read_, static_cast<int>(rows / 3));
+  StartAgainIn(ValueFormat::kText);
+  EXPECT_EQ(CopyInChunks("public.t", 3), copied);
   EXPECT_EQ(Sorted(copied), Sorted(StreamAgain("t", rows)));
-  // The index is what is read.
+  // Each chunk ends by its bytes: the next begins behind its last row.
+  StartAgainIn(ValueFormat::kBinary);
+  EXPECT_EQ(CopyInChunks("public.t", rows, "", 1), copied);
   EXPECT_OK(Stop());
 }
 
@@ -201,7 +206,77 @@ TEST_F(SnapshotTest, FortyColumnsOfManyTypesReadAsTheyAreStreamed) {
   StartWithReader();
   const auto copied = CopyInChunks("public.t", 2);
   EXPECT_EQ(copied.size(), 5u);
+  StartAgainIn(ValueFormat::kText);
+  EXPECT_EQ(CopyInChunks("public.t", 2), copied);
   EXPECT_EQ(Sorted(copied), Sorted(StreamAgain("t", 5)));
+}
+
+// Columns in binary beside columns that only the server's text tells; names that a SELECT might
+// make up itself.
+TEST_F(SnapshotTest, BinaryAndTextAreMixedInOneCopy) {
+  Run("create type pair as (a int, b text); create type mood as enum ('sad', 'glad')");
+  Run("create domain spans as int4range[]");
+  const std::vector<std::vector<std::string>> columns = {
+      {"bpchar(5)", "'ab'", "''"},
+      {"xml", "'<?xml version=\"1.0\" encoding=\"UTF-8\"?><a>é</a>'", "'x'"},
+      {"inet", "'10.0.0.1'", "'10.0.0.0/8'"},
+      {"inet[]", "'{10.0.0.1,NULL,::1/64}'", "'{}'"},
+      {"pair", "row(null, null)", "row(1, 'a b')"},
+      {"pair[]", "array[row(null, null)::pair, null]", "'{}'"},
+      {"spans", "'{\"[1,3)\",empty}'", "'{}'"},
+      {"int4range", "'empty'", "'[1,)'"},
+      {"point", "'(0.1,-0)'", "'(1e300,NaN)'"},
+      {"money", "'-1234.5'", "'0'"},
+      {"tsvector", "'a:1 b:2'", "''"},
+      {"pg_lsn", "'16/B374D848'", "'0/0'"},
+      {"regclass", "'pg_class'", "0"},
+      {"\"char\"", "(-61)::\"char\"", "'x'"},
+      {"\"char\"[]", "'{x,NULL}'", "array[(-61)::\"char\"]"},
+      {"interval", version() >= 17 ? "'infinity'" : "'1 day'",
+       "'178956970 years 7 mons 2147483647 days'"},
+      {"interval[]", version() >= 17 ? "'{-infinity,NULL}'" : "'{-1 mon}'", "'{}'"},
+      {"aclitem[]", "'{=r/postgres}'", "'{}'"},
+      {"mood", "'glad'", "'sad'"},
+      {"mood[]", "'{sad,NULL}'", "'{}'"},
+      {"numeric", "'NaN'", "1.50"},
+      {"numeric[]", "'{1.0,NULL}'", "'{}'"},
+      {"timestamptz", "'infinity'", "'0044-03-15 12:00+00 BC'"},
+      {"date", "'-infinity'", "'2024-02-29'"},
+      {"float4", "0.1", "'-0'"},
+      {"bytea", "'\\x00ff'", "''"},
+      {"jsonb", "'{\"a\": [1.50]}'", "'null'"},
+      {"text", "E'\\\\N\\t\\n'", "''"},
+      {"int8[]", "'[0:1]={5,6}'", "'{{1,NULL}}'"},
+      {"uuid", "md5('x')::uuid", "md5('y')::uuid"},
+      {"bit(5)", "'10110'", "'00000'"},
+      {"timetz", "'24:00-15:59'", "'01:02:03.000004+05:30'"},
+  };
+  std::string list, first, second;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    list += fmt::format(", c{} {}", i, columns[i][0]);
+    first += ", " + columns[i][1];
+    second += ", " + columns[i][2];
+  }
+  Run("create table t (id int4, \"case\" int4range, as_text date" + list +
+      ", primary key (as_text, \"case\", id))");
+  Run("insert into t values (10, '[2,3)', '2000-01-02'" + first + ")");
+  Run("insert into t values (9, '[10,11)', '1000-01-01'" + second + ")");
+  Run("insert into t values (8, '[10,11)', '2000-01-02'), (7, 'empty', 'infinity'), (6, '(,)', "
+      "'0044-01-01 BC')");
+  config_.format = ValueFormat::kBinary;
+  StartWithReader();
+  for (const size_t max_bytes : {0, 1}) {
+    const auto copied = CopyInChunks("public.t", max_bytes == 0 ? 2 : 9, "", max_bytes);
+    ASSERT_EQ(copied.size(), 5u);
+    EXPECT_THAT(copied[0], HasSubstr("{id=6, "));
+    EXPECT_THAT(copied[2], HasSubstr("{id=10, "));
+    EXPECT_THAT(copied[2], HasSubstr("c4=(,), "));
+    if (max_bytes != 0) break;
+    StartAgainIn(ValueFormat::kText);
+    EXPECT_EQ(CopyInChunks("public.t", 2), copied);
+    EXPECT_EQ(Sorted(copied), Sorted(StreamAgain("t", 5)));
+    StartAgainIn(ValueFormat::kBinary);
+  }
 }
 
 TEST_F(SnapshotTest, MarksLieBetweenTransactionsAndAreNoMessages) {
