@@ -128,6 +128,7 @@ Result<std::vector<SnapshotTable>> PostgresSnapshotReader::Tables() {
     SnapshotTable& snapshot_table = tables.emplace_back();
     snapshot_table.schema = relations.Find(table->oid)->schema;
     snapshot_table.table = snapshot_table.schema->table();
+    snapshot_table.identity = std::to_string(table->oid);
     const auto [count, bytes] = sizes[table->oid];
     if (count > 0) snapshot_table.rows = static_cast<uint64_t>(count);
     if (bytes > 0) snapshot_table.bytes = static_cast<uint64_t>(bytes);

@@ -28,6 +28,9 @@ struct SnapshotTable {
   SchemaPtr schema;   // as the stream will describe it; keyless(): one unit, see CopyWhole()
   std::optional<uint64_t> rows;  // estimates of the server's statistics; absent if there are none
   std::optional<uint64_t> bytes;
+  // Tells a table from another one of the same name that was made later (Postgres: its oid). Empty:
+  // the source cannot tell.
+  std::string identity = {};
 };
 
 // A place in a table, by its key: made and read by the source alone. Empty: the beginning or the

@@ -61,7 +61,8 @@ Result<std::unique_ptr<SnapshotPlan>> SnapshotPlan::Load(
   plan->copy_all_ = loaded.copy_all();
   plan->sinks_.insert(loaded.sinks().begin(), loaded.sinks().end());
   for (const auto& [table, copied] : loaded.tables()) {
-    plan->known_[table] = {copied.copied(), copied.ended_micros(), copied.rows()};
+    plan->known_[table] = {copied.copied(), copied.ended_micros(), copied.rows(),
+                           copied.identity()};
     if (copied.copied()) ++plan->tables_copied_;
   }
   const std::string prefix = key + "/";
@@ -98,6 +99,7 @@ std::string SnapshotPlan::EncodePlan() const {
     entry.set_copied(copied.copied);
     entry.set_ended_micros(copied.ended_micros);
     entry.set_rows(copied.rows);
+    entry.set_identity(copied.identity);
   }
   return plan.SerializeAsString();
 }
@@ -164,10 +166,26 @@ void SnapshotPlan::StartOver(const SnapshotJob& job) {
 void SnapshotPlan::CopyAllAgain(Now now) {
   while (!open_.empty()) Drop(open_.begin()->second, SnapshotState::kCancelled, now);
   ended_.clear();
-  for (auto& [table, copied] : known_) copied = {};
+  for (auto& [table, copied] : known_) copied = {.identity = std::move(copied.identity)};
   tables_copied_ = 0;
   copy_all_ = true;
   plan_dirty_ = true;
+}
+
+bool SnapshotPlan::IsOther(const Copied& known, const SnapshotTable& table) {
+  return !known.identity.empty() && !table.identity.empty() && known.identity != table.identity;
+}
+
+// The table of this name is another one now: nothing of what was copied of the old one counts.
+void SnapshotPlan::ForgetCopy(const std::string& table, Now now) {
+  Copied& copied = known_[table];
+  if (copied.copied) --tables_copied_;
+  copied = {.identity = std::move(copied.identity)};
+  if (const auto units = by_table_.find(table); units != by_table_.end()) {
+    for (const uint64_t unit : std::set(units->second)) {
+      Drop(open_.at(unit), SnapshotState::kGone, now);
+    }
+  }
 }
 
 size_t SnapshotPlan::Meet(const std::vector<SnapshotTable>& tables, bool copy, Now now) {
@@ -179,9 +197,15 @@ size_t SnapshotPlan::Meet(const std::vector<SnapshotTable>& tables, bool copy, N
   const bool first = met_nothing();
   size_t added = 0;
   for (const SnapshotTable& table : tables) {
-    const bool is_new = known_.try_emplace(table.table).second;
-    if (!is_new && !copy_all_) continue;
-    if (is_new) ++added;
+    const auto [known, is_new] = known_.try_emplace(table.table);
+    const bool made_anew = !is_new && IsOther(known->second, table);
+    if (known->second.identity != table.identity) {
+      known->second.identity = table.identity;
+      plan_dirty_ = true;
+    }
+    if (!is_new && !made_anew && !copy_all_) continue;
+    if (is_new || made_anew) ++added;
+    if (made_anew) ForgetCopy(table.table, now);
     if (!copy && !copy_all_) {
       plan_dirty_ = true;
       continue;
@@ -190,7 +214,8 @@ size_t SnapshotPlan::Meet(const std::vector<SnapshotTable>& tables, bool copy, N
     const std::string_view reason = copy_all_ ? SnapshotUnit::kGap
                                     : first   ? SnapshotUnit::kInitial
                                               : SnapshotUnit::kAdded;
-    AddUnit({table.table, {}, {}}, reason, copy_all_, now);
+    // Nothing in the log says that a table was dropped: what sinks hold of the old one is swept.
+    AddUnit({table.table, {}, {}}, reason, copy_all_ || made_anew, now);
   }
   if (copy_all_ && !tables.empty()) {
     copy_all_ = false;
@@ -502,7 +527,9 @@ void SnapshotPlan::SetCopied(const SnapshotUnit& unit) {
   if (!unit.full()) return;
   Copied& copied = known_[unit.request().table];
   if (!copied.copied) ++tables_copied_;
-  copied = {true, unit.ended_micros, unit.rows};
+  copied.copied = true;
+  copied.ended_micros = unit.ended_micros;
+  copied.rows = unit.rows;
 }
 
 bool SnapshotPlan::IsLast(const SnapshotJob& job, bool complete) const {

@@ -145,6 +145,7 @@ class SnapshotPlan {
     bool copied = false;
     int64_t ended_micros = 0;
     uint64_t rows = 0;
+    std::string identity = {};
   };
   struct Facts {  // of a table, as last met
     SchemaPtr schema;
@@ -154,6 +155,8 @@ class SnapshotPlan {
 
   SnapshotPlan(std::string source, const SnapshotOptions& options, const BackoffOptions& backoff);
   std::string UnitKey(uint64_t unit) const;
+  static bool IsOther(const Copied& known, const SnapshotTable& table);
+  void ForgetCopy(const std::string& table, Now now);
   SnapshotUnit& AddUnit(SnapshotRequest request, std::string_view reason, bool wants_sweep,
                         Now now);
   void TakeFacts(SnapshotUnit& unit);

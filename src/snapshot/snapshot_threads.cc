@@ -146,7 +146,8 @@ Status SnapshotRun::Impl::Meet(const std::vector<SnapshotTable>& tables) {
         }
       }
     }
-    const size_t units = plan_->open_units().size() - before;
+    const size_t after = plan_->open_units().size();
+    const size_t units = after > before ? after - before : added;
     copying_ = copying_ || units > 0;
     if (older && !tables.empty()) {
       logger_.Warn(

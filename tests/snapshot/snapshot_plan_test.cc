@@ -175,6 +175,32 @@ TEST_F(SnapshotPlanTest, ATableThatComesLaterIsAdded) {
   EXPECT_EQ(StatusOf(job.unit)->reason, "added");
 }
 
+TEST_F(SnapshotPlanTest, ATableThatWasMadeAnewUnderItsNameIsCopiedAndSweptAgain) {
+  SnapshotTable old = Table("orders", 10);
+  old.identity = "17";
+  SnapshotTable anew = old;
+  anew.identity = "18";
+  Begin({old});
+  Publish(Next());
+  Restart({old});
+  EXPECT_EQ(plan_->tables_copied(), 1u);
+  EXPECT_TRUE(plan_->open_units().empty());
+  Restart({anew});
+  ASSERT_EQ(plan_->open_units().size(), 1u);
+  EXPECT_EQ(plan_->tables_copied(), 0u);
+  Publish(Next());
+  EXPECT_EQ(markers_.size(), 1u);
+  // Again, while a copy of it is open.
+  anew.identity = "19";
+  Restart({anew});
+  anew.identity = "20";
+  Restart({anew});
+  EXPECT_EQ(plan_->open_units().size(), 1u);
+  Publish(Next());
+  Restart({anew});
+  EXPECT_TRUE(plan_->open_units().empty());
+}
+
 TEST_F(SnapshotPlanTest, WhatIsOnlyCapturedIsRememberedAsNotCopied) {
   Load();
   EXPECT_EQ(plan_->Meet({Table("a", 5)}, false, Now()), 1u);
