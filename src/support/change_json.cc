@@ -305,6 +305,10 @@ Status WriteChange(const Change& change, JsonWriter& json) {
     json.Name("snapshot");
     json.Bool(true);
   }
+  if (!change.addressee.empty()) {
+    json.Name("addressee");
+    json.Text(change.addressee);
+  }
   json.Name("version");
   json.Int64(change.version);
   json.Name("time");
