@@ -20,6 +20,7 @@ sources:
     type: postgres
     url: {url}
     tables: [public.small]
+    snapshot: {{mode: never}}
     slot: {{name: {slot}, create: false}}
     publication: {{name: bench, create: false}}
 topic: {{type: local, path: {path}}}

@@ -22,6 +22,7 @@ sources:
     type: postgres
     url: postgres://postgres@127.0.0.1:{port}/postgres
     tables: [public.small]
+    snapshot: {{mode: never}}
     slot: {{name: {slot}, create: false}}
     publication: {{name: bench, create: false}}
 topic: {{type: kafka, brokers: [{brokers}], name: {slot}, partitions: {partitions}, replication: 1}}
