@@ -73,6 +73,8 @@ class SnapshotRun::Impl {
   // --- threads ---
   void RunGuarded(size_t who, const std::function<void()>& body);
   void Plan();
+  // Copies come only when they are asked for, and none is.
+  bool NothingIsAsked() TW_EXCLUDES(mutex_);
   Status Look(std::unique_ptr<SnapshotReader>& reader) TW_EXCLUDES(mutex_);
   Status Settle(SnapshotReader& reader) TW_EXCLUDES(mutex_);
   // Takes in what is new. Both threads and Request() call it.

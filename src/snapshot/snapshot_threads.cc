@@ -68,10 +68,13 @@ void SnapshotRun::Impl::Plan() {
       continue;
     }
     const Error& error = looked.error();
-    if (error.code == "snapshot_not_supported" && options_.options.mode == SnapshotMode::kNever) {
-      MutexLock lock(mutex_);
-      useless_ = true;
-      return;
+    // Where nobody asked for a copy, it is no trouble that there can be none.
+    const bool cannot = error.disposition == Disposition::kNeedsOperator && NothingIsAsked();
+    if (cannot && error.code == "snapshot_not_supported") return;
+    if (cannot) {
+      reader.reset();
+      if (!Sleep(backoff.Next(error.disposition))) return;
+      continue;
     }
     reader.reset();
     SetTrouble(0, error);
@@ -89,6 +92,12 @@ void SnapshotRun::Impl::Plan() {
   }
 }
 
+bool SnapshotRun::Impl::NothingIsAsked() {
+  MutexLock lock(mutex_);
+  useless_ = options_.options.mode == SnapshotMode::kNever && plan_->open_units().empty();
+  return useless_;
+}
+
 Status SnapshotRun::Impl::Look(std::unique_ptr<SnapshotReader>& reader) {
   if (!reader) {
     TW_ASSIGN_OR_RETURN(reader, source_.OpenSnapshotReader(stop_.get_token()));
@@ -99,6 +108,7 @@ Status SnapshotRun::Impl::Look(std::unique_ptr<SnapshotReader>& reader) {
   TW_TRY(met);
   MutexLock lock(mutex_);
   looked_ = true;
+  useless_ = false;
   changed_.NotifyAll();
   return {};
 }

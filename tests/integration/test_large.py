@@ -19,8 +19,7 @@ def test_a_transaction_of_many_rows_killed_twice_in_constant_memory(server, tmp_
     rows = int(os.environ.get("TW_KILLED_ROWS", "2000000"))
     server.sql("create table big (id bigint primary key, price numeric(12,2), name text)")
     pipeline = Pipeline(tmp_path, server, ["public.big"], sinks={"nowhere": {"type": "blackhole"}})
-    with pipeline.start() as daemon:
-        daemon.wait_state("streaming")
+    pipeline.catch_up()
     server.sql("insert into big select g, g / 100.0, 'row ' || g from generate_series(1, %s) g", (rows,))
     written = server.value("select pg_current_wal_lsn()")
     began, peaks = time.monotonic(), []
