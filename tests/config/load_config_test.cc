@@ -173,7 +173,8 @@ extra: 1
                   "shop.yaml:13:18: sinks.search.type: unknown type 'targt' (did you mean "
                   "'target'?); known are calls, events, target",
                   "shop.yaml:13:32: sinks.search.start: 'begining' is unknown (did you mean "
-                  "'beginning'?); known are beginning, end, {time: 2026-11-21T09:30:00Z}, {offset: "
+                  "'beginning'?); known are snapshot, beginning, end, {time: "
+                  "2026-11-21T09:30:00Z}, {offset: "
                   "1234}",
                   "shop.yaml:14:1: unknown key 'extra'; known are pipeline, sinks, sources, topic, "
                   "version"));
@@ -330,7 +331,7 @@ TEST_F(LoadConfigTest, TakesTheRulesOfASinkFromItsTypeUnlessTheyAreWritten) {
   EXPECT_TRUE(calls.keeps_order_behind_dead);
 
   const DeliveryRules& all = pipeline.FindSink("all")->rules;
-  EXPECT_EQ(all.start.kind, StartSpec::Kind::kSnapshot);
+  EXPECT_EQ(all.start.kind, StartSpec::Kind::kBeginning);
   EXPECT_TRUE(all.snapshot);
   EXPECT_TRUE(all.replay);
   EXPECT_TRUE(all.keeps_order_behind_dead);
