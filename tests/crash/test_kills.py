@@ -56,9 +56,12 @@ def fold(records):
     """The topic's changes applied in order: per table a multiset of rows."""
     keyed, keyless = collections.defaultdict(dict), collections.defaultdict(collections.Counter)
     for record in records:
-        if record["op"] not in ("insert", "update", "delete", "truncate", "read"):
+        if record["op"] not in ("insert", "update", "delete", "truncate", "read", "sweep"):
             continue
         table = record["table"].removeprefix("public.")
+        if record["op"] == "sweep":  # a copy of a table without a key begins with one; first copies of others have none
+            keyless[table].clear()
+            continue
         row = lambda image: {c: None if image.get(c) is None else str(image[c]) for c in COLUMNS[table] if c in image}
         if record["op"] == "truncate":
             keyed[table].clear()

@@ -196,8 +196,12 @@ TEST_F(StreamTest, SurvivesACutAtEachCallOfTheWriter) {
     Run("update t set id = 3 where id = 2");
     Run("delete from t where id = 1; truncate t; insert into t values (9, 'z')");
     writer_.FailAt(cut);
-    EXPECT_OK(RunUntil(
-        [&](RecordingWriter& writer) { return writer.changes().size() >= expected.size(); }));
+    const Status ended = RunUntil(
+        [&](RecordingWriter& writer) { return writer.changes().size() >= expected.size(); });
+    // The last cut may meet what comes behind all changes, while the run is being stopped.
+    if (!ended) {
+      EXPECT_THAT(ended, IsErrorWith("topic_failed"));
+    }
     EXPECT_EQ(writer_.changes(), expected) << "cut at call " << cut;
     writer_.FailAt(0);
     writer_.ForgetTransactions();
