@@ -216,13 +216,37 @@ def test_a_transaction_that_changed_on_re_read_is_a_gap(server, tmp_path):
     assert "transaction_changed" in log
 
 
+def fields(message, start, end):
+    """(number, where its value begins, where it ends) of each field of an encoded protobuf message."""
+    def varint(at):
+        value, shift = 0, 0
+        while True:
+            value |= (message[at] & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if not message[at - 1] & 0x80:
+                return value, at
+
+    while start < end:
+        tag, at = varint(start)
+        if tag & 7 == 0:
+            _, start = varint(at)
+        elif tag & 7 == 1:
+            start = at + 8
+        elif tag & 7 == 5:
+            start = at + 4
+        else:
+            length, at = varint(at)
+            start = at + length
+        yield tag >> 3, at, start
+
+
 def rewrite_in_progress_hash(pipeline):
-    """Flips one bit of CaptureState.in_progress.hash (tag 0x21, eight bytes) in the stored state."""
+    """Flips one bit of CaptureState.in_progress (5) .hash (4) in the stored state."""
     with sqlite3.connect(pipeline.topic_path / "changes.db") as connection:
-        rows = connection.execute("select key, value from state where key = 'source/shop'").fetchall()
-        (key, value), = rows
+        (key, value), = connection.execute("select key, value from state where key = 'source/shop'").fetchall()
         value = bytearray(value)
-        at = value.rindex(0x21, 0, len(value) - 8)
-        value[at + 1] ^= 1
+        _, begin, end = next(field for field in fields(value, 0, len(value)) if field[0] == 5)
+        _, at, _ = next(field for field in fields(value, begin, end) if field[0] == 4)
+        value[at] ^= 1
         connection.execute("update state set value = ? where key = ?", (bytes(value), key))
     connection.close()
