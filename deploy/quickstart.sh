@@ -88,7 +88,7 @@ sql "create table orders (id bigint generated always as identity primary key, cu
                           total numeric(12,2) not null, placed_at timestamptz not null default now());
      create table user_plans (user_id int primary key, plan text not null, seats int not null default 1);
      alter table user_plans replica identity full;
-     insert into orders (customer, note, total) select 'customer ' || g % 500, 'order of ' || md5(g::text), g / 100.0 from generate_series(1, 100000) g" >/dev/null
+     insert into orders (customer, note, total) select 'customer ' || g % 500, 'order of ' || md5(g::text), g / 100.0 from generate_series(1, 20000) g" >/dev/null
 say "Postgres $(sql 'show server_version' | cut -d' ' -f1) on 127.0.0.1:$pg_port, ready in $(($(now_ms) - started)) ms"
 
 # Runs a server of tests/servers until its standard input, or this tour, ends; its first line says where it is.
@@ -193,17 +193,17 @@ wait_for() { # what, seconds, command...
 }
 
 # ---------------------------------------------------------------------------------------------------- what was there before
-step "2. The 100,000 orders that were there before: copied in chunks inside the running stream"
-wait_for "the copy" 60 bash -c "[ \"\$(sqlite3 '$home/copy.db' 'select count(*) from orders' 2>/dev/null)\" = 100000 ]"
+step "2. The 20,000 orders that were there before: copied in chunks inside the running stream"
+wait_for "the copy" 60 bash -c "[ \"\$(sqlite3 '$home/copy.db' 'select count(*) from orders' 2>/dev/null)\" = 20000 ]"
 "$binary" sources list | sed 's/^/  /'
-say "100000 orders in the copy $(($(now_ms) - started)) ms after the start"
+say "20000 orders in the copy $(($(now_ms) - started)) ms after the start"
 
 # ---------------------------------------------------------------------------------------------------- one change
 step "3. One change, from commit to search hit"
 sql "insert into orders (customer, note, total) values ('Ada', 'two blue kettles', 59.80), ('Grace', 'one red kettle', 29.90);
      insert into user_plans values (1, 'pro', 5), (2, 'free', 1);" >/dev/null
 hits() { copy "select group_concat(o.customer || ': ' || o.note, '; ') from orders_search s join orders o on o.rowid = s.rowid where orders_search match '$1'" 2>/dev/null || true; }
-wait_for "the new rows in the copy" 10 bash -c "[ \"\$(sqlite3 '$home/copy.db' 'select count(*) from orders' 2>/dev/null)\" = 100002 ]"
+wait_for "the new rows in the copy" 10 bash -c "[ \"\$(sqlite3 '$home/copy.db' 'select count(*) from orders' 2>/dev/null)\" = 20002 ]"
 "$binary" tail "$home/shop.yaml" --from end >"$home/tail.txt" 2>>"$home/tail.err" &
 tail_pid=$!
 sleep 0.3
@@ -354,7 +354,7 @@ PYTHON
 fi
 
 # ---------------------------------------------------------------------------------------------------- cost
-step "8. What it cost, and how fast it is"
+step "9. What it cost, and how fast it is"
 ticks=$(awk '{print $14 + $15}' "/proc/$daemon_pid/stat")
 memory=$(awk '/VmHWM/ {print int($2 / 1024)}' "/proc/$daemon_pid/status")
 total=$("$binary" tail "$home/shop.yaml" --from beginning --no-follow -o json | wc -l)
