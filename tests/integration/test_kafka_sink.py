@@ -57,7 +57,7 @@ def test_each_change_once_and_in_order_through_kills(server, kafka, tmp_path):
     assert fired == 8, "a named crash point was not reached"
     pipeline.catch_up()
 
-    expected = {record["id"]: record for record in pipeline.topic() if record["op"] not in ("schema", "frontier")}
+    expected = {record["id"]: record for record in pipeline.topic() if record["op"] not in ("schema", "frontier", "sweep")}
     seen = collections.Counter()
     for topic, records in read(kafka, "shop.public.").items():
         last = {}
@@ -106,7 +106,7 @@ def test_processes_share_the_work_and_die_and_each_change_is_written_once(server
         assert steady.process.poll() is None, steady.log()[-3000:]
     pipeline.catch_up()
 
-    log = [record for record in kafka.records("shop-log") if record["headers"]["tailwater.op"] not in (b"schema", b"frontier")]
+    log = [record for record in kafka.records("shop-log") if record["headers"]["tailwater.op"] not in (b"schema", b"frontier", b"sweep")]
     expected = {record["headers"]["tailwater.id"] for record in log}
     seen = collections.Counter(record["headers"]["tailwater.id"] for records in read(kafka, "shop.public.").values() for record in records
                                if record["value"] is not None)
