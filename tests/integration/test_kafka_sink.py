@@ -271,7 +271,7 @@ def test_the_records_are_those_that_debezium_would_have_written(server, kafka, t
         server.sql(f"alter table big alter {column} set storage external")
     server.sql("create publication debezium for table everything, pairs, keyless, big")
     server.sql("select pg_create_logical_replication_slot('debezium', 'pgoutput')")
-    pipeline = Pipeline(tmp_path, server, ["public.*"], source_options={"messages": ["note"]}, sinks={
+    pipeline = Pipeline(tmp_path, server, ["public.*"], source_options={"messages": ["note"], "snapshot": {"mode": "never"}}, sinks={
         "events": kafka_sink(kafka, create={"partitions": 1, "replication": 1}, **options)})
     with pipeline.start() as daemon:
         daemon.wait_state("streaming")
