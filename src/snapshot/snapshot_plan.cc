@@ -172,6 +172,11 @@ void SnapshotPlan::CopyAllAgain(Now now) {
   plan_dirty_ = true;
 }
 
+std::string SnapshotPlan::IdentityOf(const std::string& table) const {
+  const auto known = known_.find(table);
+  return known == known_.end() ? std::string() : known->second.identity;
+}
+
 bool SnapshotPlan::IsOther(const Copied& known, const SnapshotTable& table) {
   return !known.identity.empty() && !table.identity.empty() && known.identity != table.identity;
 }

@@ -137,6 +137,8 @@ class SnapshotPlan {
   const SnapshotUnit* Find(uint64_t unit) const;
   SchemaPtr SchemaOf(const std::string& table) const;  // as last met; may be null
   const std::map<uint64_t, SnapshotUnit>& open_units() const { return open_; }
+  // As last met; empty if the source cannot tell.
+  std::string IdentityOf(const std::string& table) const;
   uint64_t tables_copied() const { return tables_copied_; }
   uint64_t tables_met() const { return known_.size(); }
 

@@ -135,7 +135,7 @@ Result<std::vector<SnapshotStatus>> SnapshotRun::Impl::Request(const SnapshotReq
     MutexLock lock(mutex_);
     TW_ASSIGN_OR_RETURN(unit, plan_->Add(request, Now()));
     copying_ = true;
-    if (settled_tables_.contains(request.table)) {
+    if (settled_tables_.contains({request.table, plan_->IdentityOf(request.table)})) {
       plan_->SetSettled({unit});
     } else {
       look_now_ = true;  // settles it

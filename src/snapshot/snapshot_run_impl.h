@@ -120,7 +120,8 @@ class SnapshotRun::Impl {
   const std::unique_ptr<SnapshotPlan> plan_ TW_GUARDED_BY(mutex_);
   UnderWayMap under_way_ TW_GUARDED_BY(mutex_);
   uint64_t last_chunk_ TW_GUARDED_BY(mutex_) = 0;
-  std::set<std::string> settled_tables_ TW_GUARDED_BY(mutex_);
+  std::set<std::pair<std::string, std::string>> settled_tables_
+      TW_GUARDED_BY(mutex_);                        // with their identity
   std::string settling_for_ TW_GUARDED_BY(mutex_);  // whom the open transactions belong to
   std::optional<Clock::TimePoint> settle_logged_ TW_GUARDED_BY(mutex_);
   bool looked_ TW_GUARDED_BY(mutex_) = false;  // at tables and sinks, all of it

@@ -185,14 +185,19 @@ Status SnapshotRun::Impl::Meet(const std::vector<SnapshotTable>& tables) {
 
 Status SnapshotRun::Impl::Settle(SnapshotReader& reader) {
   std::vector<uint64_t> waiting;
-  std::vector<std::string> tables;
+  // By name and identity: another table of the same name has writers of its own to wait for.
+  std::vector<std::pair<std::string, std::string>> tables;
   {
     MutexLock lock(mutex_);
-    for (const std::string_view table : plan_->tables()) tables.emplace_back(table);
+    for (const std::string_view name : plan_->tables()) {
+      const std::string table(name);
+      tables.emplace_back(table, plan_->IdentityOf(table));
+    }
     std::vector<uint64_t> known;
     for (const uint64_t unit : plan_->Unsettled()) {
-      const SnapshotUnit* const each = plan_->Find(unit);
-      (settled_tables_.contains(each->request().table) ? known : waiting).push_back(unit);
+      const std::string& table = plan_->Find(unit)->request().table;
+      const bool settled = settled_tables_.contains({table, plan_->IdentityOf(table)});
+      (settled ? known : waiting).push_back(unit);
     }
     plan_->SetSettled(known);
     changed_.NotifyAll();

@@ -326,6 +326,24 @@ TEST_F(SnapshotRunTest, WaitsForOpenTransactionsAndSaysForWhom) {
   WaitSettled();
 }
 
+TEST_F(SnapshotRunTest, ATableMadeAnewHasWritersOfItsOwnToWaitFor) {
+  tables_.AddTable("a", 5);
+  Start();
+  WaitSettled();
+  tables_.HoldSettle(true);
+  const size_t reads = tables_.reads();
+  tables_.MakeAnew("a", 7);
+  ASSERT_TRUE(Eventually([&] {
+    const auto status = StatusOf("a");
+    return status && status->waits_for == "pid 4711";
+  }));
+  EXPECT_EQ(tables_.reads(), reads);
+  tables_.HoldSettle(false);
+  ASSERT_TRUE(Eventually([&] { return StatusOf("a")->state == SnapshotState::kDone; }));
+  EXPECT_EQ(StatusOf("a")->rows, 7u);
+  EXPECT_TRUE(Eventually([&] { return stream_->sweeps().size() == 1; }));
+}
+
 TEST_F(SnapshotRunTest, ANewTableIsFollowed) {
   tables_.AddTable("a", 5);
   Start();

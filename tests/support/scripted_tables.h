@@ -30,8 +30,17 @@ class ScriptedTables final : public Source {
                 bool estimated = true) {
     std::lock_guard lock(mutex_);
     Table& table = tables_["public." + name];
+    if (table.identity.empty()) table.identity = std::to_string(++last_identity_);
     table.schema = MakeSchema(name, key);
     table.estimated = estimated;
+    for (int64_t i = 1; i <= rows; ++i) table.rows.insert(i);
+  }
+  // In one step: nobody sees the name without a table.
+  void MakeAnew(const std::string& name, int64_t rows) {
+    std::lock_guard lock(mutex_);
+    Table& table = tables_.at("public." + name);
+    table.identity = std::to_string(++last_identity_);
+    table.rows.clear();
     for (int64_t i = 1; i <= rows; ++i) table.rows.insert(i);
   }
   void DropTable(const std::string& name) {
@@ -97,6 +106,7 @@ class ScriptedTables final : public Source {
     SchemaPtr schema;
     std::set<int64_t> rows;
     bool estimated = true;
+    std::string identity = {};
   };
 
   static std::string Key(int64_t id) {
@@ -116,7 +126,7 @@ class ScriptedTables final : public Source {
         tables.push_back(
             {name, table.schema,
              table.estimated ? std::optional<uint64_t>(table.rows.size()) : std::nullopt,
-             std::nullopt});
+             std::nullopt, table.identity});
       }
       return tables;
     }
@@ -232,6 +242,7 @@ class ScriptedTables final : public Source {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, Table> tables_;
+  uint64_t last_identity_ = 0;
   std::map<std::string, Error> failing_;
   std::deque<Error> next_failures_;
   bool settle_held_ = false;
