@@ -289,7 +289,8 @@ std::optional<SnapshotJob> SnapshotRun::Impl::WaitForJob(bool has_reader) {
     if (stop.stop_requested()) return std::nullopt;
     const Clock::TimePoint now = clock_.Now();
     const bool has_work = plan_->has_work(now);
-    if (has_work && throttle_.words().empty()) {
+    // While another worker looks, the last answer is too old to begin on.
+    if (has_work && !looking_at_pressure_ && throttle_.words().empty()) {
       if (auto job = plan_->NextJob(now)) return job;
     }
     if (has_reader && now - idle_since > kIdleReader) return std::nullopt;

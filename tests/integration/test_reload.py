@@ -138,6 +138,7 @@ def test_options_apply_from_the_committed_place_and_sources_need_a_restart(serve
         "copy": folder.sqlite("copy", tables=["public.t"]), "other": folder.sqlite("other")}))
     with folder.start() as daemon:
         folder.wait_streaming(daemon, "shop")
+        wait_until("the copies of both tables", lambda: "snapshot ended" in daemon.log())  # of one as it was after the reload, the changed sink has all
         server.sql("insert into t values (1); insert into u values (1)")
         wait_until("the rows", lambda: folder.rows("copy", "select id from t") == [(1,)] and folder.rows("other", "select id from u") == [(1,)]
                    and folder.sink(daemon, "shop", "copy").get("lag_records") == 0)

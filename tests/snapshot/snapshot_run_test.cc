@@ -471,6 +471,21 @@ TEST_F(SnapshotRunTest, WaitsWhileThePressureIsTooHigh) {
   End();
 }
 
+TEST_F(SnapshotRunTest, NoWorkerBeginsWhileAnotherStillLooksAtThePressure) {
+  tables_.AddTable("a", 5);
+  tables_.AddTable("b", 5);
+  std::atomic<bool> looked = false;
+  options_.pressure = [&] {
+    std::this_thread::sleep_for(50ms);  // time enough for the other worker
+    looked = true;
+    return SnapshotPressure{.lag_seconds = 1'000};
+  };
+  Start();
+  ASSERT_TRUE(Eventually([&] { return looked && StateOf("a") == SnapshotState::kThrottled; }));
+  EXPECT_EQ(tables_.reads(), 0u);
+  End();
+}
+
 TEST_F(SnapshotRunTest, AnOlderReleasesTablesAreNotCopied) {
   tables_.AddTable("a", 5);
   options_.captured_before = true;
