@@ -19,6 +19,7 @@ As a program:
 import argparse
 import ctypes
 import fcntl
+import itertools
 import json
 import os
 import pwd
@@ -119,10 +120,18 @@ def fetch(version):
     return binaries
 
 
+PORTS = itertools.cycle(range(10_000 + os.getpid() * 1009 % 20_000, 32_000))
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives to clients: none of these takes it before the server does. Each process begins elsewhere."""
+    for port in PORTS:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class PostgresServer:

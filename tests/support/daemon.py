@@ -14,8 +14,12 @@ from tests.servers.postgres import free_port
 BINARY = os.environ.get("TAILWATER", str(pathlib.Path(__file__).resolve().parents[2] / "build/dev/tailwater"))
 
 
+PATIENCE = 3  # times the timeout that a machine of its own would need: tests run beside others on two cores
+
+
 def wait_until(what, condition, timeout=30.0):
     """Waits for a true answer and returns it; fails naming what it waited for."""
+    timeout *= PATIENCE
     deadline = time.monotonic() + timeout
     while True:
         answer = condition()
