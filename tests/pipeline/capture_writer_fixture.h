@@ -24,6 +24,12 @@ inline constexpr int64_t kCommitTime = 1'780'000'000'000'000;
 
 class CaptureWriterTest : public ::testing::Test {
  protected:
+  // Before anything that the topic's last answers still reach.
+  void TearDown() override {
+    gate_.reset();
+    writer_.reset();
+  }
+
   void Open(StubMemoryTopic::Options options = {}) {
     topic_options_ = options;
     topic_ = std::make_unique<StubMemoryTopic>(options);
