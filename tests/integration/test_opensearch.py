@@ -347,7 +347,8 @@ def test_another_node_takes_over(server, search, prefix, tmp_path):
             first.stop()
             server.sql("insert into orders select g, 'b' from generate_series(3001, 6000) g")
             wait_until("the rows", lambda: len(search.documents(f"{prefix}_orders")) == 6000)
-            assert daemon.log().count("node passed over") == 1
+            # An answer that was under way when it stopped may bring it back once; after that it is left alone.
+            assert 1 <= daemon.log().count("node passed over") <= 2
 
 
 def test_tables_of_two_databases_share_an_index(server, search, prefix, tmp_path):
