@@ -6,11 +6,11 @@
 set -euo pipefail
 
 build=(g++ cmake ninja-build ccache pkg-config ca-certificates
-       libpq-dev libsqlite3-dev libspdlog-dev libyaml-cpp-dev prometheus-cpp-dev libcpp-httplib-dev libcli11-dev
+       libpq-dev libmariadb-dev libsqlite3-dev libspdlog-dev libyaml-cpp-dev prometheus-cpp-dev libcpp-httplib-dev libcli11-dev
        protobuf-compiler libprotobuf-dev libxxhash-dev liblz4-dev libcurl4-openssl-dev libssl-dev
-       nlohmann-json3-dev rapidjson-dev libre2-dev librdkafka-dev zlib1g-dev)
+       nlohmann-json3-dev rapidjson-dev libre2-dev librdkafka-dev zlib1g-dev libzstd-dev)
 tour=(postgresql-15 postgresql-client-15 sqlite3 curl procps python3 openssl)
-tests=(libgtest-dev libgmock-dev python3-pytest python3-pytest-xdist python3-psycopg2 python3-pip prometheus unzip xz-utils kcat)
+tests=(libgtest-dev libgmock-dev python3-pytest python3-pytest-xdist python3-psycopg2 python3-pymysql python3-pip mariadb-server-core mariadb-client-core debootstrap prometheus unzip xz-utils kcat)
 
 want=("${build[@]}" "${tour[@]}")
 only_print=false

@@ -11,7 +11,7 @@
 
 #include "postgres/errors.h"
 #include "postgres/postgres_config.h"
-#include "postgres/wakeup.h"
+#include "support/wakeup.h"
 #include "tailwater/result.h"
 
 struct pg_conn;

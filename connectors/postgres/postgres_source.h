@@ -18,7 +18,7 @@
 #include "postgres/replication_stream.h"
 #include "postgres/sql_read_back.h"
 #include "postgres/sql_session.h"
-#include "postgres/wakeup.h"
+#include "support/wakeup.h"
 #include "tailwater/registry.h"
 #include "tailwater/source.h"
 

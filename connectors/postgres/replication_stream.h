@@ -10,7 +10,7 @@
 
 #include "postgres/connection.h"
 #include "postgres/lsn.h"
-#include "postgres/wakeup.h"
+#include "support/wakeup.h"
 #include "tailwater/result.h"
 
 namespace tailwater::postgres {

@@ -18,7 +18,7 @@
 #include "postgres/postgres_config.h"
 #include "postgres/setup.h"
 #include "postgres/sql_session.h"
-#include "postgres/wakeup.h"
+#include "support/wakeup.h"
 #include "tailwater/registry.h"
 #include "tailwater/snapshot.h"
 

@@ -77,6 +77,15 @@ class ChangeWriter {
   // Source::Release().
   virtual Status AdvanceIdle(std::string_view frontier) = 0;
 
+  // What the table holds now is not what the log told: rows came or went by a statement that the
+  // log holds without them (a table put in its place, a partition exchanged or dropped). It is
+  // copied again, and what that does not meet is swept; durable with the next frontier. Only while
+  // no transaction is open. `why` for people, without values.
+  virtual Status RowsReplaced(std::string_view table, std::string_view why) {
+    return Error{Disposition::kFatal, "rows_replaced",
+                 "the rows of " + std::string(table) + " were replaced: " + std::string(why)};
+  }
+
   // No more input is waiting at this moment: what was committed should be published without waiting
   // for more.
   virtual Status Flush() = 0;

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <stop_token>
 
-namespace tailwater::postgres {
+namespace tailwater {
 
 // Threads: any.
 class Wakeup {
@@ -39,4 +39,4 @@ struct Interrupt {
   const Wakeup* wakeup = nullptr;
 };
 
-}  // namespace tailwater::postgres
+}  // namespace tailwater
