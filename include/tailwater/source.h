@@ -156,6 +156,11 @@ struct LogHealth {
       restart_lag_bytes;  // server end minus the oldest log that a restart of decoding needs
   std::optional<uint64_t>
       safe_bytes;  // log that may still be written before ours is discarded; absent = no limit
+  // Of servers that discard their log by rules of their own, whoever still reads it: what they have
+  // in front of our place, and until such a rule reaches it (absent: none does).
+  std::optional<uint64_t> headroom_bytes;
+  std::optional<double> headroom_seconds;
+  std::optional<double> safe_seconds;
   std::optional<bool> active;  // a session is reading
   std::string state;  // Postgres wal_status: reserved, extended, unreserved, lost; or "missing"
   std::string explanation;  // what holds the log back, in words with pid and query; may be empty
@@ -187,6 +192,12 @@ class SourceTools {
   Check() = 0;  // an unreachable server is a finding with severity kError, too
   // The tables that `tables:` selects, as they are now.
   virtual Result<std::vector<TableDescription>> DescribeTables() = 0;
+  // Told before Watch(): where our source resumes, and when that was committed (Unix time; 0:
+  // unknown). For servers that keep no place of ours.
+  virtual void Follow(const std::optional<Position>& frontier, int64_t commit_time_micros) {
+    static_cast<void>(frontier);
+    static_cast<void>(commit_time_micros);
+  }
   virtual Result<LogHealth> Watch() = 0;
   virtual Result<Position> LogEnd() = 0;  // the server's flushed end of log, for --until-caught-up
   // Whether a source that resumes at `frontier` has seen everything up to `target`.
