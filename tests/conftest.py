@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from tests.servers import kafka as kafka_servers  # noqa: E402
+from tests.servers import mysql as mysql_servers  # noqa: E402
 from tests.servers import postgres as servers  # noqa: E402
 from tests.servers.kafka_client import confluent_kafka  # noqa: E402
 
@@ -31,6 +32,27 @@ def server():
 def any_server(request):
     with start_server(request.param) as running:
         yield running
+
+
+def start_mysql(flavour, **more):
+    try:
+        mysql_servers.fetch(flavour)
+    except Exception as error:
+        pytest.skip(f"{flavour} cannot be had: {error}")
+    return mysql_servers.MysqlServer(flavour, **more)
+
+
+@pytest.fixture(scope="module", params=mysql_servers.FLAVOURS)
+def mysql_of_module(request):
+    with start_mysql(request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def mysql(mysql_of_module):
+    """A MariaDB, then a MySQL, for the tests of a module, each with an empty database. A test that changes settings puts them back."""
+    mysql_of_module.empty()
+    return mysql_of_module
 
 
 def start_kafka(**more):

@@ -6,7 +6,7 @@ import random
 import time
 
 from tests.conftest import start_kafka, start_server
-from tests.crash.test_kills import Writer, crash_points, fold
+from tests.support.kills import Writer, crash_points, fold
 from tests.support.kafka_pipeline import KafkaPipeline
 from tests.support.workload import COLUMNS, SCHEMA, TABLES, differences, source_rows
 

@@ -5,7 +5,7 @@ import random
 import time
 
 from tests.conftest import start_server
-from tests.crash.test_kills import Writer, crash_points
+from tests.support.kills import Writer, crash_points
 from tests.support.daemon import Pipeline, wait_until
 from tests.support.table_copy import assert_equal, reads
 from tests.support.workload import COLUMNS, SCHEMA, TABLES

@@ -36,7 +36,6 @@ if __name__ == "__main__":  # as a program: the folder of `tests` is not among t
 from tests.servers.postgres import cache_dir, free_port, reachable_by_others, server_user
 
 FLAVOURS = ("mariadb", "mysql")
-DATABASE = "public"  # as Postgres calls its schema: tests name tables alike on both
 
 # A killed server loses nothing that it committed; a machine that loses power may.
 DEFAULT_SETTINGS = {
@@ -139,6 +138,10 @@ class Certificates:
 
 
 class MysqlServer:
+    TYPE = "mysql"  # of a source
+    DATABASE = "public"  # as Postgres calls its schema: tests name tables alike on both
+    USER = "root"
+
     def __init__(self, flavour="mariadb", settings=None, tls=False, data=None):
         """`tls`: with a certificate that `certificates.ca` signed. MySQL makes some of its own without.
         A setting of None is not given to the server."""
@@ -187,7 +190,7 @@ class MysqlServer:
             f.write("set sql_log_bin = 0;\n"
                     "create user if not exists root@'127.0.0.1';\n"
                     "grant all on *.* to root@'127.0.0.1' with grant option;\n"
-                    f"create database if not exists {DATABASE};\n")
+                    f"create database if not exists {self.DATABASE};\n")
 
     def _make_data_folder(self):
         self._own(self.root)
@@ -327,6 +330,14 @@ class MysqlServer:
 
     def value(self, statement, parameters=None, database=DATABASE):
         return self.sql(statement, parameters, database)[0][0]
+
+    @staticmethod
+    def as_text(column):
+        return f"cast({column} as char)"
+
+    def empty(self):
+        """The database without what tests put into it."""
+        self.sql([f"drop database if exists {self.DATABASE}", f"create database {self.DATABASE}"], database=None)
 
     def binlogs(self):
         """(file, size), oldest first."""

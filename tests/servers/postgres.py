@@ -135,6 +135,10 @@ def free_port():
 
 
 class PostgresServer:
+    TYPE = "postgres"  # of a source
+    DATABASE = "postgres"
+    USER = "postgres"
+
     def __init__(self, version=None, settings=None, hba=None, data=None):
         """`hba`: lines of pg_hba.conf in place of trust for everybody."""
         self.version = int(version or DEFAULT_VERSION)
@@ -270,6 +274,10 @@ class PostgresServer:
 
     def value(self, statement, parameters=None, database="postgres"):
         return self.sql(statement, parameters, database)[0][0]
+
+    @staticmethod
+    def as_text(column):
+        return f"{column}::text"
 
     def kill_walsenders(self):
         """Ends every replication session from the server's side; how many there were."""

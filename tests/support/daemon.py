@@ -109,6 +109,7 @@ class Daemon:
 
 class NoServer:
     """For configurations that are judged before any server is asked."""
+    TYPE, DATABASE, USER = "postgres", "postgres", "postgres"
 
     def url(self, database, user):
         return f"postgres://{user}@127.0.0.1:1/{database}"
@@ -117,15 +118,15 @@ class NoServer:
 class Pipeline:
     """A pipeline file and what belongs to it, in a folder of the test's own."""
 
-    def __init__(self, home, server, tables, sinks=None, database="postgres", user="postgres", source_options=None,
+    def __init__(self, home, server, tables, sinks=None, database=None, user=None, source_options=None,
                  topic_options=None):
         self.home = pathlib.Path(home)
         self.home.mkdir(parents=True, exist_ok=True)
         self.server = server
         self.copy_path = self.home / "copy.db"
         self.topic_path = self.home / "topic"
-        self.database = database
-        source = {"type": "postgres", "url": server.url(database, user), "tables": list(tables), **(source_options or {})}
+        self.database = database or server.DATABASE
+        source = {"type": server.TYPE, "url": server.url(self.database, user or server.USER), "tables": list(tables), **(source_options or {})}
         if sinks is None:
             sinks = {"copy": {"type": "sqlite", "path": str(self.copy_path)}}
         topic = topic_options or {}

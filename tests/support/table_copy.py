@@ -7,7 +7,7 @@ def has_table(pipeline, table):
 
 
 def assert_equal(pipeline, table, columns, source_table=None):
-    names = ", ".join(f"{column}::text" for column in columns)
+    names = ", ".join(map(pipeline.server.as_text, columns))
     source = as_multiset(pipeline.server.sql(f"select {names} from {source_table or table}"))
     copied = as_multiset(pipeline.copy(f"select {', '.join(columns)} from {table}"))
     assert differences(source, copied) == "", table

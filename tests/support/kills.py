@@ -1,0 +1,155 @@
+"""kill -9, again and again, against a real database with a writer that never stops: at named crash points and at random moments.
+Afterwards: each tailwater.id in the topic once, ordinals without a hole, the fold of the topic and every copy equal to the source."""
+import collections
+import os
+import random
+import re
+import threading
+import time
+
+from tests.support.daemon import Pipeline
+from tests.support.workload import COLUMNS, TABLES, Workload, as_multiset, create_tables, differences, source_rows
+
+
+OTHER_SOURCES = {"postgres": ("mysql_",), "mysql": ("pg_",)}
+
+
+def crash_points(source="postgres"):
+    """Every name in the sources, but for those of other sources: a new crash point is exercised without an edit here."""
+    root = os.path.join(os.path.dirname(__file__), "..", "..")
+    names = set()
+    for folder in ("src", "connectors"):
+        for path, _, files in os.walk(os.path.join(root, folder)):
+            for file in files:
+                if file.endswith(".cc"):
+                    with open(os.path.join(path, file)) as code:
+                        names.update(re.findall(r'TW_CRASH_POINT\("([a-z_]+)"\)', code.read()))
+    return sorted(name for name in names if not name.startswith(OTHER_SOURCES[source]))
+
+
+class Writer(threading.Thread):
+    def __init__(self, server, seed):
+        super().__init__(daemon=True)
+        self.connection = server.connect()
+        self.workload = Workload(self.connection, seed)
+        self.stopping = threading.Event()
+        self.error = None
+
+    def run(self):
+        try:
+            while not self.stopping.is_set():
+                self.workload.step()
+                time.sleep(0.002)  # paces the load; nothing waits for it
+        except Exception as error:
+            self.error = error
+
+    def stop(self):
+        self.stopping.set()
+        self.join()
+        self.connection.close()
+        if self.error:
+            raise self.error
+
+
+def fold(records):
+    """The topic's changes applied in order: per table a multiset of rows."""
+    keyed, keyless = collections.defaultdict(dict), collections.defaultdict(collections.Counter)
+    for record in records:
+        if record["op"] not in ("insert", "update", "delete", "truncate", "read", "sweep"):
+            continue
+        table = record["table"].removeprefix("public.")
+        if record["op"] == "sweep":  # a copy of a table without a key begins with one; first copies of others have none
+            keyless[table].clear()
+            continue
+        row = lambda image: {c: None if image.get(c) is None else str(image[c]) for c in COLUMNS[table] if c in image}
+        if record["op"] == "truncate":
+            keyed[table].clear()
+            keyless[table].clear()
+        elif not record["key"]:
+            as_tuple = lambda image: tuple(row(image)[c] for c in COLUMNS[table])
+            if record.get("before"):
+                keyless[table][as_tuple(record["before"])] -= 1
+            if record.get("after"):
+                keyless[table][as_tuple(record["after"])] += 1
+        else:
+            key = tuple(record["key"].values())
+            if record["op"] == "delete":
+                keyed[table].pop(key, None)
+            else:
+                keyed[table][key] = {**keyed[table].get(key, {}), **row(record["after"])}
+    result = {}
+    for table, columns in COLUMNS.items():
+        if table == "visits":
+            result[table] = {row: n for row, n in keyless[table].items() if n}
+        else:
+            result[table] = as_multiset([tuple(row[c] for c in columns) for row in keyed[table].values()])
+    return result
+
+
+def transaction_of(record):
+    """(epoch, position), ordinal; none for what stands in no transaction. A position may hold colons itself."""
+    parts = record["id"].split(":")
+    if len(parts) < 5 or parts[2].startswith("v"):
+        return None, None
+    return (parts[1], ":".join(parts[2:-2])), int(parts[-2])
+
+
+def survive_kills(server, home, kills, seed):
+    chance = random.Random(seed)
+    # Those of Kafka fire in tests of Kafka, those of rewinds, gaps, handovers and snapshots in tests of these.
+    elsewhere = ("kafka_", "sink_rew", "topic_taken_over", "gap_", "pg_left_", "handover_", "snapshot_", "pg_low_")
+    points = [point for point in crash_points(server.TYPE) if not point.startswith(elsewhere)]
+    assert points, "no crash point found in the sources"
+    hit = collections.Counter()
+    create_tables(server)
+    pipeline = Pipeline(home, server, TABLES, sinks={
+        "copy": {"type": "sqlite", "path": str(home / "copy.db")},
+        "second": {"type": "sqlite", "path": str(home / "second.db"), "tables": ["public.accounts", "public.visits"]},
+        "feed": {"type": "stdout"},
+    }, topic_options={"transaction_size": "64KiB"})
+    writer = Writer(server, seed)
+    with pipeline.start() as daemon:  # the first start makes publication and slot; killed in it, too, further down
+        daemon.wait_state("streaming")
+    writer.start()
+    started = time.monotonic()
+    for kill in range(kills):
+        environment = {}
+        point = None
+        if kill % 2 == 0:
+            point = points[(kill // 2) % len(points)]
+            environment["TAILWATER_CRASH_POINT"] = f"{point}:{chance.choice([1, 1, 2, 5])}"
+        with pipeline.start(**environment) as daemon:
+            try:
+                daemon.process.wait(chance.uniform(0.03, 0.35) if point is None else 0.5)
+                hit[point] += 1
+            except Exception:
+                pass  # still running: the context manager kills it
+    writer.stop()
+    print(f"{kills} kills in {time.monotonic() - started:.0f} s, {writer.workload.transactions} transactions, "
+          f"named points that fired: {dict(hit)}")
+    pipeline.catch_up()
+
+    records = pipeline.topic()
+    ids = collections.Counter(record["id"] for record in records)
+    assert [i for i, n in ids.items() if n > 1] == [], "records published twice"
+    ordinals = collections.defaultdict(set)
+    for record in records:
+        transaction, ordinal = transaction_of(record)
+        if transaction:
+            ordinals[transaction].add(ordinal)
+    holes = [k for k, seen in ordinals.items() if seen != set(range(len(seen)))]
+    assert holes == [], "ordinals with a hole"
+    versions = [record["version"] for record in records]
+    assert versions == sorted(versions), "versions fell"
+
+    folded = fold(records)
+    for table in COLUMNS:
+        expected = source_rows(server, table)
+        assert differences(expected, folded[table]) == "", f"topic: {table}"
+        columns = ", ".join(COLUMNS[table])
+        assert differences(expected, as_multiset(pipeline.copy(f"select {columns} from {table}"))) == "", f"copy: {table}"
+    pipeline.copy_path = home / "second.db"
+    for table in ("accounts", "visits"):
+        columns = ", ".join(COLUMNS[table])
+        assert differences(source_rows(server, table), as_multiset(pipeline.copy(f"select {columns} from {table}"))) == "", table
+    assert len([p for p in hit if p]) >= len(points) // 2, f"few named crash points fired: {dict(hit)}"
