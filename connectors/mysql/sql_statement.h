@@ -31,8 +31,9 @@ struct SqlStatement {
     kTruncate,    // `tables`
     // ALTER, CREATE, DROP TABLE or DATABASE, ADD COLUMN, …: the next table map tells what came of
     // it. `tables`: whose rows are other ones behind it, and not in the log: RENAME onto a name,
-    // CREATE OR REPLACE, DROP (and CREATE again), EXCHANGE, TRUNCATE and DROP PARTITION, IMPORT
-    // TABLESPACE; an ALTER that rewrites values is not among them: the values are the same.
+    // CREATE OR REPLACE, EXCHANGE, TRUNCATE and DROP PARTITION, IMPORT TABLESPACE, ALTER IGNORE; an
+    // ALTER that rewrites values is not among them: the values are the same. A table that is
+    // dropped and made again: `dropped`, then `created`.
     kSchemaChange,
     // INSERT, UPDATE, DELETE, REPLACE, LOAD, CALL, CREATE … SELECT with the rows not in the log:
     // statement format. `tables` as far as they can be told.
@@ -44,13 +45,17 @@ struct SqlStatement {
   std::string xid;  // as XaPrepareEvent::xid
   bool one_phase = false;
   std::vector<TableName> tables;  // unquoted; without a database: the session's
+  std::string_view why;           // kSchemaChange: what replaced the rows of `tables`, for people
   // kSchemaChange by RENAME (TABLE, or ALTER … RENAME TO): from, to; in the statement's order.
   std::vector<std::pair<TableName, TableName>> renamed;
+  std::vector<TableName> created;  // made, or (IF NOT EXISTS) there already
+  std::vector<TableName> dropped;
   std::string dropped_database;
 };
 
 // Comments, /*!80000 … */ and /*M!100100 … */, SET STATEMENT … FOR, backticks, ANSI_QUOTES by
-// `sql_mode`, NO_BACKSLASH_ESCAPES. Never fails: what it does not know is kUnknown.
+// `sql_mode`, NO_BACKSLASH_ESCAPES. The SQL is ASCII where it matters, or UTF-8: who calls has
+// converted it. Never fails: what it does not know is kUnknown. Temporary tables are nothing.
 SqlStatement ReadStatement(const QueryEvent& query, Flavour flavour);
 
 }  // namespace tailwater::mysql
