@@ -78,8 +78,7 @@ std::optional<int64_t> ExpireSeconds(const Variables& variables, Provider provid
   if (variables.Has("binlog_expire_logs_auto_purge") &&
       !variables.On("binlog_expire_logs_auto_purge"))
     return std::nullopt;
-  const int64_t seconds =
-      Number<int64_t>(variables.Text("binlog_expire_logs_seconds")).value_or(0);
+  const int64_t seconds = Number<int64_t>(variables.Text("binlog_expire_logs_seconds")).value_or(0);
   if (seconds > 0) return seconds;
   const double days = Number<double>(variables.Text("expire_logs_days")).value_or(0);
   if (days > 0) return static_cast<int64_t>(days * 86400);
@@ -147,8 +146,7 @@ Result<ServerFacts> ReadServer(Connection& sql, const MysqlConfig& config) {
   facts.max_file_bytes = Number<uint64_t>(variables.Text("max_binlog_size")).value_or(0);
   facts.native_foreign_keys =
       !variables.Has("innodb_native_foreign_keys") || variables.On("innodb_native_foreign_keys");
-  facts.lower_case_table_names =
-      Number<int>(variables.Text("lower_case_table_names")).value_or(0);
+  facts.lower_case_table_names = Number<int>(variables.Text("lower_case_table_names")).value_or(0);
   facts.time_zone = variables.Text("time_zone");
   return facts;
 }
@@ -172,11 +170,10 @@ Result<std::vector<LogFile>> ReadLogFiles(Connection& sql) {
 
 Result<LogStatus> ReadLogStatus(Connection& sql) {
   const bool mariadb = sql.flavour() == Flavour::kMariadb;
-  TW_ASSIGN_OR_RETURN(const Rows rows,
-                      QueryEither(sql, !mariadb && sql.server_version() >= 80200,
-                                  "SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"));
+  TW_ASSIGN_OR_RETURN(const Rows rows, QueryEither(sql, !mariadb && sql.server_version() >= 80200,
+                                                   "SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"));
   if (rows.empty()) {
-    return Error{Disposition::kNeedsOperator, "mysql_binlog_off",
+    return Error{Disposition::kNeedsOperator, "mysql_log_off",
                  "the server writes no binary log: set log_bin in its configuration file and "
                  "restart it"};
   }
@@ -215,16 +212,14 @@ Result<MysqlGtidSet> ReadPurged(Connection& sql) {
 Result<std::optional<LogPosition>> ReadStartOf(Connection& sql, const std::string& file,
                                                Form form) {
   if (form == Form::kMariadbGtid) {
-    TW_ASSIGN_OR_RETURN(
-        const Rows rows,
-        sql.Query(fmt::format("SELECT BINLOG_GTID_POS({}, 4)", sql.QuoteLiteral(file))));
+    TW_ASSIGN_OR_RETURN(const Rows rows, sql.Query(fmt::format("SELECT BINLOG_GTID_POS({}, 4)",
+                                                               sql.QuoteLiteral(file))));
     if (rows.IsNull(0, 0)) return std::optional<LogPosition>();
     return LogPosition::Parse(form, rows.Text(0, 0));
   }
   if (form == Form::kFile) return std::optional<LogPosition>(LogPosition(FilePosition{file, 4}));
-  TW_ASSIGN_OR_RETURN(
-      const Rows rows,
-      sql.Query(fmt::format("SHOW BINLOG EVENTS IN {} LIMIT 3", sql.QuoteLiteral(file))));
+  TW_ASSIGN_OR_RETURN(const Rows rows, sql.Query(fmt::format("SHOW BINLOG EVENTS IN {} LIMIT 3",
+                                                             sql.QuoteLiteral(file))));
   const int type = rows.Column("Event_type"), info = rows.Column("Info");
   for (int i = 0; type >= 0 && info >= 0 && i < rows.size(); ++i) {
     if (rows.Text(i, type) == "Previous_gtids") return LogPosition::Parse(form, rows.Text(i, info));
@@ -248,10 +243,9 @@ Result<std::vector<MariadbGtid>> ReadBinlogState(Connection& sql) {
 
 bool IsRunningReplica(Connection& sql) {
   const bool mariadb = sql.flavour() == Flavour::kMariadb;
-  const Result<Rows> rows = mariadb
-                                ? sql.Query("SHOW ALL SLAVES STATUS")
-                                : QueryEither(sql, sql.server_version() >= 80022,
-                                              "SHOW REPLICA STATUS", "SHOW SLAVE STATUS");
+  const Result<Rows> rows = mariadb ? sql.Query("SHOW ALL SLAVES STATUS")
+                                    : QueryEither(sql, sql.server_version() >= 80022,
+                                                  "SHOW REPLICA STATUS", "SHOW SLAVE STATUS");
   if (!rows) return false;
   int running = rows->Column("Replica_SQL_Running");
   if (running < 0) running = rows->Column("Slave_SQL_Running");
@@ -269,16 +263,16 @@ Result<std::vector<TableEntryFacts>> ReadTables(Connection& sql, const TableName
           "information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND "
           "TABLE_SCHEMA NOT IN {}{} ORDER BY TABLE_SCHEMA, TABLE_NAME",
           kSystemSchemas,
-          only == nullptr ? std::string()
-                          : fmt::format(" AND TABLE_SCHEMA = {} AND TABLE_NAME = {}",
-                                        sql.QuoteLiteral(only->schema),
-                                        sql.QuoteLiteral(only->name)))));
+          only == nullptr
+              ? std::string()
+              : fmt::format(" AND TABLE_SCHEMA = {} AND TABLE_NAME = {}",
+                            sql.QuoteLiteral(only->schema), sql.QuoteLiteral(only->name)))));
   std::vector<TableEntryFacts> tables(static_cast<size_t>(rows.size()));
   for (int i = 0; i < rows.size(); ++i) {
     TableEntryFacts& table = tables[static_cast<size_t>(i)];
     table.name = {rows.String(i, 0), rows.String(i, 1)};
-    table.quoted = Connection::QuoteName(table.name.schema) + "." +
-                   Connection::QuoteName(table.name.name);
+    table.quoted =
+        Connection::QuoteName(table.name.schema) + "." + Connection::QuoteName(table.name.name);
     table.engine = rows.String(i, 2);
     if (const auto number = rows.MaybeNumber(i, 3))
       table.rows = static_cast<uint64_t>(std::max<int64_t>(0, *number));
@@ -372,9 +366,10 @@ std::string SettingRemedy(const ServerFacts& server, std::string_view name,
     case Provider::kSelf:
       break;
   }
-  return fmt::format("SET GLOBAL {0} = '{1}';  -- and {0} = {1} under [mysqld] in the server's "
-                     "configuration file",
-                     name, value);
+  return fmt::format(
+      "SET GLOBAL {0} = '{1}';  -- and {0} = {1} under [mysqld] in the server's "
+      "configuration file",
+      name, value);
 }
 
 std::string FileRemedy(const ServerFacts& server, std::string_view name, std::string_view value) {
@@ -386,18 +381,19 @@ std::string FileRemedy(const ServerFacts& server, std::string_view name, std::st
 std::vector<SettingProblem> FindSettingProblems(const ServerFacts& server) {
   std::vector<SettingProblem> problems;
   if (server.version < (server.mariadb() ? 100500 : 80001)) {
-    problems.push_back({"mysql_version", "version",
-                        fmt::format("is {}: its log does not name columns", server.Name()),
-                        server.mariadb() ? "upgrade to MariaDB 10.5 or later"
-                                         : "upgrade to MySQL 8.0 or later"});
+    problems.push_back(
+        {"mysql_version", "version",
+         fmt::format("is {}: its log does not name columns", server.Name()),
+         server.mariadb() ? "upgrade to MariaDB 10.5 or later" : "upgrade to MySQL 8.0 or later"});
     return problems;
   }
   if (!server.log_bin) {
     std::string remedy;
     switch (server.provider) {
       case Provider::kRds:
-        remedy = "switch automated backups on: aws rds modify-db-instance "
-                 "--db-instance-identifier INSTANCE --backup-retention-period 1";
+        remedy =
+            "switch automated backups on: aws rds modify-db-instance "
+            "--db-instance-identifier INSTANCE --backup-retention-period 1";
         break;
       case Provider::kAurora:
         remedy = SettingRemedy(server, "binlog_format", "ROW");
@@ -407,11 +403,12 @@ std::vector<SettingProblem> FindSettingProblems(const ServerFacts& server) {
         break;
       case Provider::kAzure:
       case Provider::kSelf:
-        remedy = "put log_bin = binlog and server_id = 1 (another number than any other server's) "
-                 "under [mysqld] in the server's configuration file and restart it";
+        remedy =
+            "put log_bin = binlog and server_id = 1 (another number than any other server's) "
+            "under [mysqld] in the server's configuration file and restart it";
         break;
     }
-    problems.push_back({"mysql_binlog_off", "log_bin",
+    problems.push_back({"mysql_log_off", "log_bin",
                         "is OFF: the server writes no log that could be read", remedy});
     return problems;
   }

@@ -29,14 +29,15 @@ struct ServerFacts {
   std::string uuid;  // MySQL's server_uuid; MariaDB: its server_uid (10.9 and later)
   uint32_t server_id = 0;
   bool log_bin = false;
-  std::string binlog_format;    // ROW, MIXED, STATEMENT
-  std::string row_image;        // FULL, NOBLOB, MINIMAL; 11.4 and later FULL_NODUP
-  std::string row_metadata;     // FULL, MINIMAL, NO_LOG; empty: the server has no such thing
-  std::string gtid_mode;        // MySQL: OFF, OFF_PERMISSIVE, ON_PERMISSIVE, ON
-  std::string log_updates;      // of a replica, what it applies: ON, OFF
+  std::string binlog_format;  // ROW, MIXED, STATEMENT
+  std::string row_image;      // FULL, NOBLOB, MINIMAL; 11.4 and later FULL_NODUP
+  std::string row_metadata;   // FULL, MINIMAL, NO_LOG; empty: the server has no such thing
+  std::string gtid_mode;      // MySQL: OFF, OFF_PERMISSIVE, ON_PERMISSIVE, ON
+  std::string log_updates;    // of a replica, what it applies: ON, OFF
   bool read_only = false;
-  std::optional<int64_t> expire_seconds;   // until a file of the log is old enough to go; none: never
-  std::optional<uint64_t> max_log_bytes;   // MariaDB 11.4: of all files together
+  std::optional<int64_t>
+      expire_seconds;  // until a file of the log is old enough to go; none: never
+  std::optional<uint64_t> max_log_bytes;  // MariaDB 11.4: of all files together
   uint64_t max_file_bytes = 0;
   bool native_foreign_keys = true;  // what cascades change is not in the log
   int lower_case_table_names = 0;

@@ -1,0 +1,357 @@
+#include "mysql/setup.h"
+
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "mysql/gap.h"
+#include "support/text.h"
+
+namespace tailwater::mysql {
+namespace {
+
+using Form = LogPosition::Form;
+
+constexpr auto kOperator = Disposition::kNeedsOperator;
+constexpr int kCommitPatienceSeconds = 5;
+
+std::string Find(const SourceIdentity& identity, const std::string& key) {
+  const auto found = identity.find(key);
+  return found == identity.end() ? std::string() : found->second;
+}
+
+std::string_view FormName(Form form) {
+  switch (form) {
+    case Form::kMysqlGtid:
+    case Form::kMariadbGtid:
+      return "gtid";
+    case Form::kFile:
+      break;
+  }
+  return "file";
+}
+
+std::string_view FlavourName(Flavour flavour) {
+  return flavour == Flavour::kMariadb ? "mariadb" : "mysql";
+}
+
+std::string MissingSet(const MysqlGtidSet& set) {
+  return fmt::format("the transactions {} are missing", Shorten(set.ToString()));
+}
+
+// What a list of binlog_do_db or binlog_ignore_db says of a database.
+bool Lists(std::string_view list, std::string_view database) {
+  while (!list.empty()) {
+    const std::string_view one = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(list.size(), one.size() + 1));
+    if (one == database) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+ReaderId ReaderIdFor(const MysqlConfig& config, const std::string& pipeline,
+                     const std::string& source) {
+  const std::string name = "tailwater " + pipeline + "/" + source;
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(name.data()), name.size(), digest.data());
+  Uuid uuid;
+  std::copy_n(digest.begin(), uuid.bytes.size(), uuid.bytes.begin());
+  uint32_t number = 0;
+  for (int i = 0; i < 4; ++i) number = number << 8 | digest[static_cast<size_t>(16 + i)];
+  // Far from the small numbers that servers have.
+  number = 0x40000000u | (number & 0x3fffffffu);
+  return {config.server_id == 0 ? number : config.server_id, uuid.ToString()};
+}
+
+std::optional<Form> FormOf(const SourceIdentity& identity) {
+  const std::string flavour = Find(identity, "flavour"), positions = Find(identity, "positions");
+  if (flavour == "mariadb" && positions == "gtid") return Form::kMariadbGtid;
+  if (flavour == "mysql" && positions == "gtid") return Form::kMysqlGtid;
+  if (flavour == "mysql" && positions == "file") return Form::kFile;
+  return std::nullopt;
+}
+
+std::optional<LogPosition> ParsePosition(std::string_view text) {
+  for (const Form form : {Form::kMysqlGtid, Form::kMariadbGtid, Form::kFile}) {
+    if (std::optional<LogPosition> position = LogPosition::Parse(form, text)) return position;
+  }
+  return std::nullopt;
+}
+
+Status Setup::Look() {
+  TW_ASSIGN_OR_RETURN(server_, ReadServer(sql_, config_));
+  const std::vector<SettingProblem> problems = FindSettingProblems(server_);
+  if (!problems.empty()) {
+    std::string text;
+    for (const SettingProblem& problem : problems) {
+      text += fmt::format("{}{} {}: {}", text.empty() ? "" : "; ", problem.setting, problem.message,
+                          problem.remedy);
+    }
+    return Error{kOperator, problems.front().code, text};
+  }
+  log_file_.clear();
+  // Without the privilege a stream with GTIDs works all the same.
+  if (const Result<LogStatus> status = ReadLogStatus(sql_)) {
+    log_file_ = status->end.file;
+  } else if (sql_.broken() || server_.form() != Form::kMysqlGtid) {
+    return status.error();
+  }
+  return {};
+}
+
+SourceIdentity Setup::Identity() const {
+  SourceIdentity identity = {
+      {"flavour", std::string(FlavourName(server_.flavour))},
+      {"server_version", server_.version_text},
+      {"positions", std::string(FormName(server_.form()))},
+  };
+  if (!server_.uuid.empty()) identity["server_uuid"] = server_.uuid;
+  if (!log_file_.empty()) identity["log_file"] = log_file_;
+  return identity;
+}
+
+Status Setup::CheckFirstStart() {
+  TW_ASSIGN_OR_RETURN(const std::vector<TableEntryFacts> tables, ReadTables(sql_));
+  const SelectedTables selected = SelectTables(tables, context_.tables, context_.name);
+  const auto grant = [&]() -> Result<std::string> {
+    TW_ASSIGN_OR_RETURN(const std::string account, ReadAccount(sql_));
+    return fmt::format(
+        "create it, correct `tables`, or let the user see it: GRANT SELECT ON "
+        "database.* TO {};",
+        account);
+  };
+  if (!selected.unmatched.empty()) {
+    TW_ASSIGN_OR_RETURN(const std::string remedy, grant());
+    return Error{kOperator, "mysql_table_missing",
+                 fmt::format("no table {}: {}", fmt::join(selected.unmatched, ", "), remedy)};
+  }
+  if (selected.tables.empty()) {
+    TW_ASSIGN_OR_RETURN(const std::string remedy, grant());
+    return Error{kOperator, "mysql_table_missing",
+                 "`tables` selects no table of this server: " + remedy};
+  }
+  const Result<LogStatus> status = ReadLogStatus(sql_);
+  if (!status) return sql_.broken() ? Status(status.error()) : Status();
+  for (const TableEntryFacts* table : selected.tables) {
+    const std::string& database = table->name.schema;
+    const bool left_out = Lists(status->ignore_databases, database) ||
+                          (!status->do_databases.empty() && !Lists(status->do_databases, database));
+    if (left_out) {
+      return Error{
+          kOperator, "mysql_database_not_logged",
+          fmt::format("database '{}' is not logged (binlog_do_db, binlog_ignore_db): {}", database,
+                      FileRemedy(server_, "binlog_do_db and binlog_ignore_db",
+                                 "nothing that leaves it out"))};
+    }
+  }
+  return {};
+}
+
+bool Setup::SameServer(const SourceIdentity& identity) const {
+  return Find(identity, "server_uuid") == server_.uuid;
+}
+
+Status Setup::CheckSameServer(const SourceIdentity& identity) {
+  if (Find(identity, "flavour") == FlavourName(server_.flavour) && SameServer(identity)) return {};
+  return Error{Disposition::kGap, "mysql_other_server",
+               "the first start was begun on another server: correct the address, or give the "
+               "pipeline an empty topic"};
+}
+
+Result<LogPosition> Setup::CheckResume(const SourceIdentity& identity,
+                                       const std::string& frontier) {
+  const std::optional<Form> form = FormOf(identity);
+  std::optional<LogPosition> position;
+  if (form) position = LogPosition::Parse(*form, frontier);
+  if (!position) {
+    return Error{Disposition::kFatal, "mysql_checkpoint_malformed",
+                 fmt::format("the checkpoint's position '{}' is none of a MySQL or MariaDB server: "
+                             "the state belongs to another kind of source",
+                             Shorten(frontier))};
+  }
+  if (Find(identity, "flavour") != FlavourName(server_.flavour)) {
+    return Gap("mysql_other_server",
+               fmt::format("this is a server of another kind ({}, the checkpoint's is {}): correct "
+                           "the address",
+                           server_.Name(), Find(identity, "server_version")),
+               fmt::format("changes behind {} cannot be had here", Shorten(frontier)));
+  }
+  // Nothing is lost yet: the log that we read is still there.
+  if (*form == Form::kMysqlGtid && server_.form() == Form::kFile) {
+    return Error{
+        kOperator, "mysql_gtid_mode",
+        fmt::format("the source resumes by GTIDs, but gtid_mode is {} now: switch it back with SET "
+                    "GLOBAL gtid_mode = 'ON' (in steps: OFF_PERMISSIVE, ON_PERMISSIVE, ON); what "
+                    "was written without GTIDs meanwhile can only be had by a new start: tailwater "
+                    "destroy, then run",
+                    server_.gtid_mode)};
+  }
+  TW_TRY(CheckLogContinues(identity, *position));
+  switch (*form) {
+    case Form::kMysqlGtid:
+      TW_TRY(CheckMysqlSets(identity, *position));
+      break;
+    case Form::kMariadbGtid:
+      TW_TRY(CheckMariadbDomains(identity, *position));
+      break;
+    case Form::kFile:
+      TW_TRY(CheckFile(identity, *position));
+      break;
+  }
+  if (!SameServer(identity)) {
+    context_.logger.Warn("another server of the same history answers: going on there",
+                         {{"server", server_.uuid},
+                          {"before", Find(identity, "server_uuid")},
+                          {"version", server_.Name()}});
+  }
+  return *std::move(position);
+}
+
+// RESET lets file names and transaction numbers begin anew: sets alone would one day agree again.
+Status Setup::CheckLogContinues(const SourceIdentity& identity, const LogPosition& position) {
+  const std::string before = Find(identity, "log_file");
+  if (before.empty() || log_file_.empty() || !SameServer(identity)) return {};
+  const auto base = [](std::string_view file) { return file.substr(0, file.rfind('.')); };
+  if (base(before) != base(log_file_)) return {};  // log_bin was given another name
+  if (!FilePosition{log_file_, 4}.Before(FilePosition{before, 4})) return {};
+  return Gap("mysql_log_reset",
+             fmt::format("the server writes {} now, but had written {} already: its log was reset "
+                         "(RESET BINARY LOGS AND GTIDS, RESET MASTER), or it was restored from a "
+                         "backup",
+                         log_file_, before),
+             fmt::format("changes behind {} cannot be had", Shorten(position.ToString())));
+}
+
+Error Setup::Behind(const SourceIdentity& identity, const std::string& lacks,
+                    bool nothing_in_common, const LogPosition& position) {
+  const bool same = SameServer(identity);
+  if (nothing_in_common && !same) {
+    return Gap("mysql_other_server",
+               fmt::format("this server ({}) knows nothing of what was read from the checkpoint's "
+                           "({}): correct the address",
+                           server_.uuid, Find(identity, "server_uuid")),
+               fmt::format("changes behind {} cannot be had here", Shorten(position.ToString())));
+  }
+  if (IsRunningReplica(sql_)) {
+    return Error{Disposition::kRetry, "mysql_replica_behind",
+                 fmt::format("this replica has not yet applied {}, which we have read already; "
+                             "waiting until it has caught up",
+                             Shorten(lacks))};
+  }
+  return Gap("mysql_behind_checkpoint",
+             fmt::format("the server lacks {}, which we have read already: {}", Shorten(lacks),
+                         same ? "it was reset, or restored from an older backup"
+                              : "it was promoted without it, is of another history, or lags"),
+             fmt::format("what it wrote instead cannot be told from what we have; changes behind "
+                         "{} are missing",
+                         Shorten(position.ToString())));
+}
+
+Result<MysqlGtidSet> Setup::WaitForExecuted(const MysqlGtidSet& wanted) {
+  // A commit is in the log, and with us, before it is in gtid_executed.
+  TW_TRY(sql_.Query(fmt::format("SELECT WAIT_FOR_EXECUTED_GTID_SET({}, {})",
+                                sql_.QuoteLiteral(wanted.ToString()), kCommitPatienceSeconds)));
+  TW_ASSIGN_OR_RETURN(const LogPosition now, ReadLogEnd(sql_, Form::kMysqlGtid));
+  return now.mysql();
+}
+
+Status Setup::CheckMysqlSets(const SourceIdentity& identity, const LogPosition& position) {
+  const MysqlGtidSet& read = position.mysql();
+  TW_ASSIGN_OR_RETURN(const LogPosition end, ReadLogEnd(sql_, Form::kMysqlGtid));
+  MysqlGtidSet executed = end.mysql();
+  if (!executed.Contains(read)) {
+    TW_ASSIGN_OR_RETURN(executed, WaitForExecuted(read));
+  }
+  if (!executed.Contains(read)) {
+    MysqlGtidSet lacks = read;
+    lacks.Remove(executed);
+    return Behind(identity, lacks.ToString(), lacks == read, position);
+  }
+  TW_ASSIGN_OR_RETURN(MysqlGtidSet purged, ReadPurged(sql_));
+  const MysqlGtidSet from = position.ReadFrom().mysql();
+  if (from.Contains(purged)) return {};
+  purged.Remove(from);
+  return Gap("mysql_purged",
+             "the server has purged files of its log that we had not read yet (or its gtid_purged "
+             "was set by hand)",
+             MissingSet(purged));
+}
+
+Status Setup::CheckMariadbDomains(const SourceIdentity& identity, const LogPosition& position) {
+  TW_ASSIGN_OR_RETURN(const std::vector<MariadbGtid> state, ReadBinlogState(sql_));
+  TW_ASSIGN_OR_RETURN(const Rows applied_row, sql_.Query("SELECT @@GLOBAL.gtid_slave_pos"));
+  const auto applied = MariadbGtidState::Parse(applied_row.Text(0, 0)).value_or(MariadbGtidState());
+  std::string lacks;
+  size_t lacking = 0;
+  for (const auto& [domain, gtid] : position.mariadb().domains()) {
+    bool in_log = false, has_it = false;
+    for (const MariadbGtid& last : state) {
+      if (last.domain != domain) continue;
+      in_log = true;
+      has_it = has_it || (last.server == gtid.server && last.sequence >= gtid.sequence);
+    }
+    // A replica that has not written a log of that domain yet.
+    if (!in_log) {
+      const auto found = applied.domains().find(domain);
+      has_it = found != applied.domains().end() && found->second.sequence >= gtid.sequence;
+    }
+    if (has_it) continue;
+    ++lacking;
+    lacks += (lacks.empty() ? "" : ",") + gtid.ToString();
+  }
+  if (!lacks.empty())
+    return Behind(identity, lacks, lacking == position.mariadb().domains().size(), position);
+
+  TW_ASSIGN_OR_RETURN(const std::vector<LogFile> files, ReadLogFiles(sql_));
+  if (files.empty()) return {};
+  TW_ASSIGN_OR_RETURN(const std::optional<LogPosition> oldest,
+                      ReadStartOf(sql_, files.front().name, Form::kMariadbGtid));
+  const LogPosition from = position.ReadFrom();
+  if (!oldest || from.Contains(*oldest)) return {};
+  return Gap("mysql_purged", "the server has purged files of its log that we had not read yet",
+             fmt::format("the transactions between {} and {} are missing", Shorten(from.ToString()),
+                         Shorten(oldest->ToString())));
+}
+
+Status Setup::CheckFile(const SourceIdentity& identity, const LogPosition& position) {
+  const FilePosition from = position.ReadFrom().file();
+  if (!SameServer(identity)) {
+    return Gap("mysql_other_server",
+               fmt::format("this is another server (server_uuid {}, the checkpoint's is {}), and "
+                           "without GTIDs its log cannot be compared with that one's: correct the "
+                           "address",
+                           server_.uuid, Find(identity, "server_uuid")),
+               fmt::format("changes behind {} cannot be had here", from.ToString()));
+  }
+  TW_ASSIGN_OR_RETURN(const std::vector<LogFile> files, ReadLogFiles(sql_));
+  const auto found = std::find_if(files.begin(), files.end(),
+                                  [&](const LogFile& file) { return file.name == from.file; });
+  if (found == files.end()) {
+    const std::string oldest = files.empty() ? std::string("none") : files.front().name;
+    if (!files.empty() && from.Before(FilePosition{oldest, 4})) {
+      return Gap(
+          "mysql_purged",
+          fmt::format("the server has purged {}, which we had not read to its end", from.file),
+          fmt::format("changes between {} and {}:4 are missing", from.ToString(), oldest));
+    }
+    return Gap("mysql_log_reset",
+               fmt::format("the server has no file {} in its log (its oldest is {}): its log was "
+                           "reset, or it was restored from a backup",
+                           from.file, oldest),
+               fmt::format("changes behind {} cannot be had", from.ToString()));
+  }
+  if (found->size < from.offset) {
+    return Gap("mysql_log_reset",
+               fmt::format("{} ends at {}, before our position: its log was reset or cut off, or "
+                           "it was restored from a backup",
+                           from.file, found->size),
+               fmt::format("changes behind {} cannot be had", from.ToString()));
+  }
+  return {};
+}
+
+}  // namespace tailwater::mysql
