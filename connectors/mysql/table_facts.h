@@ -19,6 +19,8 @@ struct ColumnFacts {
   bool generated = false;
   // MariaDB: longtext with the server's own check that it is JSON.
   bool json = false;
+  // MariaDB, system-versioned: GENERATED ALWAYS AS ROW END.
+  bool row_end = false;
 };
 
 struct TableFacts {

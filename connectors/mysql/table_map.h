@@ -18,10 +18,45 @@
 
 namespace tailwater::mysql {
 
+// MYSQL_TYPE_…, as TABLE_MAP and binary JSON name them.
+enum class FieldType : uint8_t {
+  kTiny = 1,
+  kShort = 2,
+  kLong = 3,
+  kFloat = 4,
+  kDouble = 5,
+  kTimestamp = 7,  // 7, 11 and 12 are the forms before MySQL 5.6
+  kLongLong = 8,
+  kInt24 = 9,
+  kDate = 10,
+  kTime = 11,
+  kDatetime = 12,
+  kYear = 13,
+  kVarchar = 15,
+  kBit = 16,
+  kTimestamp2 = 17,
+  kDatetime2 = 18,
+  kTime2 = 19,
+  kBlobCompressed = 140,     // MariaDB
+  kVarcharCompressed = 141,  // MariaDB
+  kVector = 242,
+  kJson = 245,
+  kDecimal = 246,
+  kEnum = 247,
+  kSet = 248,
+  kBlob = 252,
+  kVarString = 253,
+  kString = 254,
+  kGeometry = 255,
+};
+
 // One column as the map describes it.
 struct MapColumn {
   std::string name;
-  uint8_t type = 0;  // MYSQL_TYPE_…; for 254 the real one (ENUM 247, SET 248)
+  FieldType type{};  // for 254 the real one (ENUM, SET)
+  // Of 254: length in bytes; 15, 253, 141: most bytes; ENUM, SET: bytes of the number; DECIMAL:
+  // precision << 8 | scale; BIT: bits; times: digits of the fraction; BLOB, TEXT, JSON, GEOMETRY,
+  // VECTOR: bytes of the length.
   uint16_t meta = 0;
   bool nullable = true;
   bool is_unsigned = false;
@@ -40,17 +75,32 @@ struct TableMap {
   std::vector<MapColumn> columns;
   std::vector<uint32_t> key;  // columns of the primary key, or of what the server takes for it
 
-  // kFatal "mysql_event_malformed".
+  // kFatal "mysql_event_malformed", "mysql_type_unknown".
   static Result<TableMap> Parse(const Event& event, const LogFormat& format);
+};
+
+// Which table it is, without a look at the rest: for maps of tables that nobody wants.
+struct TableMapHead {
+  uint64_t table_id = 0;
+  std::string_view database;
+  std::string_view table;
+
+  // kFatal "mysql_event_malformed".
+  static Result<TableMapHead> Parse(const Event& event, const LogFormat& format);
 };
 
 // A table as one map describes it. Immutable.
 struct MappedTable {
-  TableMap map;
+  TableMap map;  // its table id is that of the first event that said so
   SchemaPtr schema;
   std::vector<ValueReader> readers;  // one per column of the map and of the schema
   // MariaDB, system-versioned: the column that says until when the row holds; -1: none.
   int row_end = -1;
+  bool sequence = false;  // MariaDB: no table
+
+  // `facts` may be of another moment than the map. kFatal: as TableCache::Find().
+  static Result<std::shared_ptr<const MappedTable>> Make(TableMap map, CatalogFacts& facts,
+                                                         const ValueOptions& options);
 };
 
 // Builds and remembers: the same bytes give the same object, as long as they are current.
@@ -61,7 +111,8 @@ class TableCache {
   // kFatal "mysql_metadata_missing" (with the SET GLOBAL), "mysql_charset_unknown",
   // "mysql_type_unknown"; what CatalogFacts returns.
   Result<std::shared_ptr<const MappedTable>> Find(const Event& event, const LogFormat& format);
-  void Reset();
+  // Forgets all: the catalog may say something else by now (DDL, another server).
+  void Reset() { entries_.clear(); }
 
  private:
   struct Entry {
@@ -70,7 +121,7 @@ class TableCache {
   };
   const ValueOptions options_;
   CatalogFacts& facts_;
-  std::map<std::string, Entry, std::less<>> entries_;  // by database and name
+  std::map<std::string, Entry, std::less<>> entries_;  // by database and name, as the map has them
 };
 
 }  // namespace tailwater::mysql

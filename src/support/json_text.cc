@@ -1,17 +1,9 @@
 #include "support/json_text.h"
 
-#include <rapidjson/encodings.h>
-#include <rapidjson/memorystream.h>
-
 #include <vector>
 
 namespace tailwater {
 namespace {
-
-struct NoOutput {
-  using Ch = char;
-  void Put(char) {}
-};
 
 // Walks over the text; every method answers false where it does not match.
 class Scanner {
@@ -151,15 +143,6 @@ bool IsGrammatical(std::string_view text) {
 }
 
 }  // namespace
-
-bool IsUtf8(std::string_view text) {
-  rapidjson::MemoryStream in(text.data(), text.size());
-  NoOutput out;
-  while (in.Tell() < text.size()) {
-    if (!rapidjson::UTF8<>::Validate(in, out)) return false;
-  }
-  return true;
-}
 
 bool IsJsonText(std::string_view text) { return IsGrammatical(text) && IsUtf8(text); }
 
