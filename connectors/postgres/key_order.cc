@@ -1,8 +1,8 @@
 #include "postgres/key_order.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "support/snapshot_key.h"
 #include "support/text.h"
 
 namespace tailwater::postgres {
@@ -28,21 +28,6 @@ std::string Name(const KeyColumn& column) {
 
 std::string Literal(const KeyColumn& column, const std::string& value) {
   return fmt::format("{}::{}", Quoted(value, '\''), column.type);
-}
-
-void AppendPart(std::string_view part, std::string& out) {
-  out += fmt::format("{}:{}", part.size(), part);
-}
-
-bool TakePart(std::string_view& text, std::string& part) {
-  size_t size = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
-  if (error != std::errc() || end == text.data() + text.size() || *end != ':') return false;
-  text.remove_prefix(static_cast<size_t>(end - text.data()) + 1);
-  if (size > text.size()) return false;
-  part = text.substr(0, size);
-  text.remove_prefix(size);
-  return true;
 }
 
 std::string Signature(const std::vector<KeyColumn>& columns) {
@@ -111,22 +96,11 @@ std::string KeyOrder::UpTo(const std::vector<std::string>& values) const {
 }
 
 SnapshotKey KeyOrder::Pack(const std::vector<std::string>& values) const {
-  SnapshotKey key;
-  AppendPart(Signature(columns_), key);
-  for (const std::string& value : values) AppendPart(value, key);
-  return key;
+  return PackKey(Signature(columns_), values);
 }
 
 std::optional<std::vector<std::string>> KeyOrder::Unpack(const SnapshotKey& key) const {
-  std::string_view text = key;
-  std::string signature;
-  if (!TakePart(text, signature) || signature != Signature(columns_)) return std::nullopt;
-  std::vector<std::string> values(columns_.size());
-  for (std::string& value : values) {
-    if (!TakePart(text, value)) return std::nullopt;
-  }
-  if (!text.empty()) return std::nullopt;
-  return values;
+  return UnpackKey(key, Signature(columns_), columns_.size());
 }
 
 Result<std::vector<KeyColumn>> ReadKeyColumns(Connection& sql, const TableFacts& table) {

@@ -3,29 +3,6 @@
 #include "support/text.h"
 
 namespace tailwater::postgres {
-namespace {
-
-// One part of a name, up to the dot behind it or the end.
-bool TakePart(std::string_view& text, std::string& part) {
-  part.clear();
-  if (text.empty() || text[0] != '"') {
-    const size_t end = text.find('.');
-    part = text.substr(0, end);
-    text.remove_prefix(part.size());
-    return !part.empty() && part.find('"') == std::string::npos;
-  }
-  for (text.remove_prefix(1); !text.empty(); text.remove_prefix(1)) {
-    if (text[0] == '"') {
-      text.remove_prefix(1);
-      if (text.empty() || text[0] != '"') return !part.empty();
-    }
-    part.push_back(text[0]);
-  }
-  return false;
-}
-
-}  // namespace
-
 std::string MarkText(std::string_view chunk_id, std::string_view kind) {
   return fmt::format("{}/{}", chunk_id, kind);
 }
@@ -42,14 +19,6 @@ std::optional<Watermark> ParseMark(std::string_view text) {
     return std::nullopt;
   }
   return mark;
-}
-
-std::optional<TableName> ParseTableName(std::string_view text) {
-  TableName name;
-  if (!TakePart(text, name.schema) || text.empty() || text[0] != '.') return std::nullopt;
-  text.remove_prefix(1);
-  if (!TakePart(text, name.name) || !text.empty()) return std::nullopt;
-  return name;
 }
 
 TableName WatermarkTable(const PostgresConfig& config) {

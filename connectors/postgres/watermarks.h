@@ -8,6 +8,7 @@
 
 #include "postgres/connection.h"
 #include "postgres/postgres_config.h"
+#include "support/snapshot_key.h"
 #include "tailwater/schema.h"
 #include "tailwater/snapshot.h"
 
@@ -20,9 +21,6 @@ inline constexpr std::string_view kMarkColumn = "mark";
 std::string MarkText(std::string_view chunk_id, std::string_view kind);
 // Nothing: not one that the stream has to be told of.
 std::optional<Watermark> ParseMark(std::string_view text);
-
-// "public.orders", parts quoted as TableName::ToString() does. Nothing: it is no such name.
-std::optional<TableName> ParseTableName(std::string_view text);
 
 // Where marks are rows; see `watermark_table`.
 TableName WatermarkTable(const PostgresConfig& config);
