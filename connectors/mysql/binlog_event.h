@@ -17,6 +17,8 @@ enum class EventType : uint8_t {
   kStop = 3,
   kRotate = 4,
   kIntvar = 5,
+  kAppendBlock = 9,  // 9, 11, 17, 18: LOAD DATA in statement format
+  kDeleteFile = 11,
   kRand = 13,
   kUserVar = 14,
   kFormatDescription = 15,
@@ -63,10 +65,14 @@ struct Event {
   uint32_t server_id = 0;
   uint32_t timestamp = 0;  // seconds; a client may set it: for people only
   bool artificial = false;
+  bool known = true;      // false: an unknown one that says itself that it may be skipped
   std::string_view body;  // behind the header, without the checksum; lives as long as the packet
   // Behind the event, in 64 bits; the same as before for events that have no place of their own.
   uint64_t end = 0;
 };
+
+// "Write_rows_v1", …; "type 99" for what has no name here.
+std::string EventName(EventType type);
 
 // What a FORMAT_DESCRIPTION event tells of the events behind it.
 struct LogFormat {
@@ -78,18 +84,19 @@ struct LogFormat {
 };
 
 // Reads one packet after the other. Keeps what later packets need: file, place, checksum rule,
-// format. Threads: one.
+// format. Allocates at ROTATE and FORMAT_DESCRIPTION only. Threads: one.
 class EventReader {
  public:
-  // Before a dump: `from` is where the server was asked to start. `checksums`: the declared value
-  // is not NONE.
+  // Before a dump: `from` is where the server was asked to start (nothing: by GTID).
   void Reset(const std::optional<FilePosition>& from);
 
   // `packet` starts at the event's header (without the status byte). ROTATE and FORMAT_DESCRIPTION
-  // are taken in before they are returned. kFatal "mysql_event_malformed", "mysql_checksum",
-  // "mysql_event_unknown" (the type and the place), "mysql_format_unknown".
+  // are taken in before they are returned. Behind a ROTATE the place is in the next file.
+  // kFatal "mysql_event_malformed", "mysql_checksum", "mysql_event_unknown" (the type and the
+  // place), "mysql_format_unknown". After an error: Reset() and a new dump.
   Result<Event> Read(std::string_view packet);
-  // An event inside of a transaction payload: no checksum, no place of its own.
+  // An event inside of a transaction payload, taken off the front of `rest`: no checksum, no place
+  // of its own (`end` is the payload's).
   Result<Event> ReadInner(std::string_view& rest);
 
   const LogFormat& format() const { return format_; }
@@ -98,6 +105,14 @@ class EventReader {
   bool known_format() const { return known_format_; }
 
  private:
+  Result<Event> ReadHeader(std::string_view bytes);
+  Status CheckSum(Event& event, std::string_view packet);
+  Status Advance(const Event& event, uint32_t end, size_t size);
+  Status TakeFormat(const Event& event);
+  Status TakeRotate(const Event& event);
+  Error Malformed(const Event& event, std::string_view what) const;
+  std::string Where() const;
+
   FilePosition place_;
   LogFormat format_;
   bool known_format_ = false;
