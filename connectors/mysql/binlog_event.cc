@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "mysql/crc32.h"
-#include "mysql/little_endian.h"
+#include "mysql/wire_bytes.h"
 #include "support/text.h"
 
 namespace tailwater::mysql {
@@ -264,14 +264,15 @@ Status EventReader::Advance(const Event& event, uint32_t end, size_t size) {
 }
 
 Status EventReader::TakeFormat(const Event& event) {
-  ByteReader body(event.body);
-  const uint16_t version = body.U16();
-  const std::string_view server = body.Take(50);
-  const uint32_t created = body.U32();
-  const uint8_t header_size = body.U8();
-  const std::string_view lengths = body.Take(body.size() == 0 ? 0 : body.size() - 1);
-  const uint8_t algorithm = body.U8();
-  if (!body.ok()) return Malformed(event, "it is too short");
+  std::string_view rest = event.body, server, lengths;
+  uint16_t version = 0;
+  uint32_t created = 0;
+  uint8_t header_size = 0, algorithm = 0;
+  if (!TakeInt(rest, version) || !TakeBytes(rest, 50, server) || !TakeInt(rest, created) ||
+      !TakeInt(rest, header_size) || rest.empty() || !TakeBytes(rest, rest.size() - 1, lengths) ||
+      !TakeInt(rest, algorithm)) {
+    return Malformed(event, "it is too short");
+  }
   const auto length_of = [&](EventType type) {
     const size_t at = static_cast<size_t>(type) - 1;
     return at < lengths.size() ? static_cast<int>(static_cast<uint8_t>(lengths[at])) : -1;
@@ -298,10 +299,9 @@ Status EventReader::TakeFormat(const Event& event) {
 }
 
 Status EventReader::TakeRotate(const Event& event) {
-  ByteReader body(event.body);
-  const uint64_t offset = body.U64();
-  const std::string_view file = body.Take(body.size());
-  if (!body.ok() || file.empty() || file.size() > kLongestFileName ||
+  std::string_view file = event.body;
+  uint64_t offset = 0;
+  if (!TakeInt(file, offset) || file.empty() || file.size() > kLongestFileName ||
       file.find('\0') != std::string_view::npos) {
     return Malformed(event, "it names no file");
   }
