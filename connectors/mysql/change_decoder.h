@@ -1,10 +1,17 @@
 // Packets in, changes out: groups of the log, whole and decided, in the order in which they took
 // effect.
 //
-// Rows are handed on as they come. What the server may still undo or decide later is spooled to
-// scratch disk first: groups of MariaDB that hold a savepoint, and prepared XA transactions, which
-// come out at their XA COMMIT, at the place of that group and under their own (the prepare group's)
-// identity.
+// MySQL's rows are handed on as they come. What may still be undone or decided later is kept first,
+// as the bytes it came in, in memory and then on scratch disk (group_spool.h):
+//   MariaDB: every transaction. It logs rows that were undone, too, and says so only at the end
+//     (ROLLBACK TO a savepoint, or ROLLBACK where a temporary table came or went in between).
+//   MySQL: what follows a savepoint, for servers and sessions that do the same.
+//   Prepared XA transactions of both come out at their XA COMMIT, at the place of that group and
+//     under their own (the prepare group's) identity; until then the position names them as
+//     undecided, and after a restart the server sends them again.
+// If a group whose rows were handed on is undone all the same (MySQL, a session that does not log
+// rows; a server that crashed), Decode() answers kRetry "mysql_group_undone": the run ends without
+// a commit, and when the group comes again it is kept until its end.
 #pragma once
 
 #include <cstdint>
@@ -49,11 +56,14 @@ class DecodedChanges {
 class ChangeDecoder {
  public:
   struct Options {
-    std::function<bool(const TableName&)> selects_table;
+    std::function<bool(const TableName&)> selects_table;  // empty: every table
     ValueOptions values;
     std::string scratch_dir;
-    // Up to here a group stays in memory while it may still be undone.
+    // Up to here groups stay in memory while they may still be undone, all of them together.
     size_t spool_above_bytes = 8 << 20;
+    // The schema of a table as the catalog has it now, for a TRUNCATE of one that no row was met of
+    // yet. Null: there is no such table. Empty: nobody can tell; such a table counts as replaced.
+    std::function<Result<SchemaPtr>(const TableName&)> describe_table;
   };
 
   ChangeDecoder(Options options, CatalogFacts& facts);
@@ -61,11 +71,19 @@ class ChangeDecoder {
 
   // Before a dump: what was read already; the server may send some of it again.
   void Reset(LogPosition position);
+  // lower_case_table_names = 1: names in table maps are in lower case, in statements as they were
+  // typed.
+  void FoldNames(bool fold);
+  // XA transactions that were prepared before the place where the very first reading began: their
+  // rows lie before it. Their outcome is passed over: whoever copies tables copies behind it.
+  void ForgivePrepared(const std::vector<std::string>& xids);
 
   // One packet without its status byte. The views of changes live for the call of Append().
-  // kFatal: what EventReader, TableCache, RowReader say; "mysql_statement_format" (rows of a
-  // captured table that are not in the log), "mysql_statement_unknown", "mysql_incident" is kGap,
-  // "mysql_group_malformed".
+  // kFatal: what EventReader, TableCache, RowReader say; "mysql_statement_unknown",
+  // "mysql_group_malformed", "mysql_key_missing". kGap, as the log does not hold the rows:
+  // "mysql_statement_format" (of a captured table), "mysql_incident", "mysql_xa_unknown" (prepared
+  // where we did not read). kNeedsOperator: "mysql_gtid_mode", "mysql_spool_failed". kRetry:
+  // "mysql_group_undone". What `out` returns comes back as it is.
   Status Decode(std::string_view packet, DecodedChanges& out);
 
   // Between groups: Decode() left nothing open.
@@ -73,8 +91,7 @@ class ChangeDecoder {
   const LogPosition& position() const;  // of what was handed on
   const FilePosition& place() const;    // behind the last event, of this server
   int64_t commit_time_micros() const;   // of the last group; 0: none
-  // The server's clock and place of the last heartbeat or event, for lag.
-  bool saw_heartbeat() const;
+  bool saw_heartbeat() const;           // the last event was one: the server has sent all it has
 
  private:
   struct Impl;

@@ -298,8 +298,11 @@ class StatementReader {
         at->first = to;
       }
     }
-    for (auto& [name, origin] : holds) {
-      if (name != origin) Replaced(std::move(name), "RENAME TABLE");
+    for (const auto& [name, origin] : holds) {
+      if (name != origin) Replaced(name, "RENAME TABLE");
+      const bool taken = std::any_of(holds.begin(), holds.end(),
+                                     [&](const auto& entry) { return entry.first == origin; });
+      if (!taken) AddTable(statement_.dropped, origin);
     }
   }
 
@@ -314,6 +317,7 @@ class StatementReader {
     TakeAny({"IF", "EXISTS"});
     const TableName table = Table();
     if (table.name.empty()) return Is(Kind::kUnknown);
+    statement_.altered = table;
     SkipWait();
     if (ignore) Replaced(table, "ALTER IGNORE TABLE");
     while (!tokens_.now().ended()) {
@@ -345,7 +349,10 @@ class StatementReader {
       if (!tokens_.Take("TO") && !tokens_.Take("AS")) tokens_.Take('=');
       TableName to = Table();
       if (!to.name.empty()) statement_.renamed.emplace_back(table, to);
-      if (to != table) Replaced(std::move(to), "ALTER TABLE … RENAME");
+      if (to != table) {
+        Replaced(std::move(to), "ALTER TABLE … RENAME");
+        AddTable(statement_.dropped, table);
+      }
     } else if (tokens_.Take("EXCHANGE")) {
       Replaced(table, "EXCHANGE PARTITION");
       AddTableBehind("TABLE");

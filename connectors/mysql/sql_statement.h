@@ -48,8 +48,9 @@ struct SqlStatement {
   std::string_view why;           // kSchemaChange: what replaced the rows of `tables`, for people
   // kSchemaChange by RENAME (TABLE, or ALTER … RENAME TO): from, to; in the statement's order.
   std::vector<std::pair<TableName, TableName>> renamed;
+  TableName altered;               // ALTER TABLE; empty: none
   std::vector<TableName> created;  // made, or (IF NOT EXISTS) there already
-  std::vector<TableName> dropped;
+  std::vector<TableName> dropped;  // or renamed away: the name is free
   std::string dropped_database;
 };
 

@@ -129,22 +129,25 @@ TEST(SqlStatement, ReadsTruncate) {
 
 TEST(SqlStatement, TellsWhichNamesHoldOtherRowsAfterARename) {
   Check({
-      {"RENAME TABLE a TO b", "schema replaced shop.b (RENAME TABLE)"},
+      {"RENAME TABLE a TO b", "schema replaced shop.b (RENAME TABLE) dropped shop.a"},
       {"RENAME TABLE `shop`.`orders` TO `shop`.`_orders_del`, `shop`.`_orders_gho` TO "
        "`shop`.`orders`",
-       "schema replaced shop._orders_del replaced shop.orders (RENAME TABLE)"},
+       "schema replaced shop._orders_del replaced shop.orders (RENAME TABLE) dropped "
+       "shop._orders_gho"},
       {"RENAME TABLE `shop`.`orders` TO `shop`.`_orders_old`, `shop`.`_orders_new` TO "
        "`shop`.`orders`",
-       "schema replaced shop._orders_old replaced shop.orders (RENAME TABLE)"},
+       "schema replaced shop._orders_old replaced shop.orders (RENAME TABLE) dropped "
+       "shop._orders_new"},
       {"rename table a to tmp, b to a, tmp to b",
        "schema replaced shop.b replaced shop.a (RENAME TABLE)"},
       {"RENAME TABLE a TO tmp, tmp TO a", "schema"},
-      {"RENAME TABLES IF EXISTS a WAIT 10 TO other.a", "schema replaced other.a (RENAME TABLE)",
-       kMaria},
+      {"RENAME TABLES IF EXISTS a WAIT 10 TO other.a",
+       "schema replaced other.a (RENAME TABLE) dropped shop.a", kMaria},
       {"RENAME USER 'a'@'%' TO 'b'@'%'", "nothing"},
-      {"ALTER TABLE a RENAME TO b", "schema replaced shop.b (ALTER TABLE … RENAME)"},
-      {"ALTER TABLE a ADD c INT, RENAME = x.b", "schema replaced x.b (ALTER TABLE … RENAME)"},
-      {"ALTER TABLE a RENAME b", "schema replaced shop.b (ALTER TABLE … RENAME)"},
+      {"ALTER TABLE a RENAME TO b", "schema replaced shop.b (ALTER TABLE … RENAME) dropped shop.a"},
+      {"ALTER TABLE a ADD c INT, RENAME = x.b",
+       "schema replaced x.b (ALTER TABLE … RENAME) dropped shop.a"},
+      {"ALTER TABLE a RENAME b", "schema replaced shop.b (ALTER TABLE … RENAME) dropped shop.a"},
       {"ALTER TABLE a RENAME COLUMN b TO c", "schema"},
       {"ALTER TABLE a RENAME INDEX b TO c, RENAME KEY d TO e", "schema"},
       {"RENAME TABLE a", "unknown"},
