@@ -336,8 +336,25 @@ class MysqlServer:
         return f"cast({column} as char)"
 
     def empty(self):
-        """The database without what tests put into it."""
-        self.sql([f"drop database if exists {self.DATABASE}", f"create database {self.DATABASE}"], database=None)
+        """The database without what tests put into it, the sessions and prepared transactions that failed ones left included."""
+        connection = self.connect(None)
+        with connection.cursor() as cursor:
+            cursor.execute("show processlist")
+            for session in cursor.fetchall():
+                if session[0] != connection.thread_id() and session[1] not in ("system user", "event_scheduler"):
+                    cursor.execute("kill %s", (session[0],))
+            cursor.execute("xa recover convert xid" if not self.is_mariadb else "xa recover format = 'SQL'")
+            for prepared in cursor.fetchall():
+                cursor.execute(f"xa rollback {self._xid(prepared)}")
+            cursor.execute(f"drop database if exists {self.DATABASE}")
+            cursor.execute(f"create database {self.DATABASE}")
+        connection.close()
+
+    def _xid(self, row):
+        if self.is_mariadb:
+            return row[3]
+        length, rest = row[1], row[3][2:]
+        return f"0x{rest[:2 * length]}, 0x{rest[2 * length:]}, {row[0]}" if len(rest) > 2 * length else f"0x{rest}, '', {row[0]}"
 
     def binlogs(self):
         """(file, size), oldest first."""
