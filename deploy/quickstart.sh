@@ -5,19 +5,21 @@
 #   deploy/quickstart.sh --binary FILE   uses a binary that is already built
 #   deploy/quickstart.sh --kafka         the topic lies in a private Apache Kafka (Java, 43 MB more to download)
 #   deploy/quickstart.sh --opensearch    one more sink, a private OpenSearch (Java, 60 MB more to download)
+#   deploy/quickstart.sh --mysql         one more source, a private MariaDB, into the same topic and sinks
 set -euo pipefail
 cd "$(dirname "$0")/.."
 repository=$PWD
 
-keep=false binary= kafka=false opensearch=false
+keep=false binary= kafka=false opensearch=false mysql=false
 while [ $# -gt 0 ]; do
   case $1 in
     --keep) keep=true ;;
     --binary) shift; binary=$(realpath "$1") ;;
     --kafka) kafka=true ;;
     --opensearch) opensearch=true ;;
-    -h|--help) sed -n '2,7s/^# //p' "$0"; exit 0 ;;
-    *) echo "quickstart.sh: unknown option '$1' (there are --keep, --binary FILE, --kafka and --opensearch)" >&2; exit 2 ;;
+    --mysql) mysql=true ;;
+    -h|--help) sed -n '2,8s/^# //p' "$0"; exit 0 ;;
+    *) echo "quickstart.sh: unknown option '$1' (there are --keep, --binary FILE, --kafka, --opensearch and --mysql)" >&2; exit 2 ;;
   esac
   shift
 done
@@ -33,7 +35,7 @@ now_ms() { local t=$EPOCHREALTIME; t=${t/./}; echo $((t / 1000)); }
 if [ -z "$binary" ]; then
   echo "This installs Debian packages (170 MB to download, 690 MB on disk if none of them is there), builds Tailwater in build/release (some minutes the"
   echo "first time, seconds later, 200 MB) and then runs a tour of about 15 seconds in a folder of its own below /tmp (300 MB, removed)."
-  if $kafka || $opensearch; then deploy/install-deps.sh --tests; else deploy/install-deps.sh; fi
+  if $kafka || $opensearch || $mysql; then deploy/install-deps.sh --tests; else deploy/install-deps.sh; fi
   cmake --preset release >/dev/null
   cmake --build build/release --target tailwater
   binary=$repository/build/release/tailwater
@@ -44,7 +46,7 @@ pg_bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 # ---------------------------------------------------------------------------------------------------- a folder, a Postgres
 home=$(mktemp -d /tmp/tailwater-quickstart.XXXXXX)
 chmod 755 "$home"
-daemon_pid= tail_pid= receiver_pid= kafka_pid= opensearch_pid= postgres_up=false
+daemon_pid= tail_pid= receiver_pid= kafka_pid= opensearch_pid= mysql_pid= postgres_up=false
 as_postgres() { if [ "$(id -u)" -eq 0 ]; then su nobody -s /bin/bash -c "$1"; else bash -c "$1"; fi; }
 stop_process() { # pid
   [ -n "$1" ] && kill -0 "$1" 2>/dev/null || return 0
@@ -60,7 +62,7 @@ clean_up() {
     printf '\nThe last lines of %s/daemon.log:\n' "$home" >&2; tail -n 15 "$home/daemon.log" >&2
   fi
   if $keep && [ $code -eq 0 ]; then exit 0; fi
-  stop_process "$daemon_pid"; stop_process "$kafka_pid"; stop_process "$opensearch_pid"
+  stop_process "$daemon_pid"; stop_process "$kafka_pid"; stop_process "$opensearch_pid"; stop_process "$mysql_pid"
   if $postgres_up; then as_postgres "$pg_bin/pg_ctl -D $home/pg -m immediate -s stop" || true; fi
   if [ $code -eq 0 ]; then rm -rf "$home"; else echo "quickstart.sh: left for a look: $home" >&2; fi
   exit $code
@@ -94,7 +96,7 @@ say "Postgres $(sql 'show server_version' | cut -d' ' -f1) on 127.0.0.1:$pg_port
 # Runs a server of tests/servers until its standard input, or this tour, ends; its first line says where it is.
 start_server() { # name
   mkfifo "$home/$1.in"
-  python3 "tests/servers/$1.py" run <>"$home/$1.in" >"$home/$1.json" 2>"$home/$1.err" &
+  /usr/bin/python3 "tests/servers/$1.py" run <>"$home/$1.in" >"$home/$1.json" 2>"$home/$1.err" &
   eval "$1_pid=\$!"
   started=$(now_ms)
   until [ -s "$home/$1.json" ]; do
@@ -113,16 +115,26 @@ if $opensearch; then
   search_url=$(from_json "$home/opensearch.json" url)
   say "OpenSearch on $search_url, ready in $(($(now_ms) - started)) ms"
 fi
+sources=one
+if $mysql; then
+  sources=two
+  start_server mysql
+  mysql_port=$(from_json "$home/mysql.json" port)
+  maria() { mariadb --no-defaults -h 127.0.0.1 -P "$mysql_port" -u root -N -B "$@"; }
+  maria -e "create database warehouse; create table warehouse.stock (sku varchar(20) primary key, item varchar(100) not null, quantity int unsigned not null, checked timestamp(3) not null default current_timestamp(3));
+            insert into warehouse.stock (sku, item, quantity) with recursive g (n) as (select 1 union all select n + 1 from g where n < 900) select concat('sku-', n), concat('kettle number ', n), n from g"
+  say "$(maria -e 'select version()') on 127.0.0.1:$mysql_port, ready in $(($(now_ms) - started)) ms"
+fi
 
 # ---------------------------------------------------------------------------------------------------- the pipeline
 if $kafka; then
-  step "1. The pipeline: one source, a Kafka topic, $($opensearch && echo four || echo three) sinks"
+  step "1. The pipeline: sources: $sources, a Kafka topic, $($opensearch && echo four || echo three) sinks"
   topic="  type: kafka
   brokers: [$brokers]
   partitions: 4
   replication: 1"
 else
-  step "1. The pipeline: one source, the embedded topic, $($opensearch && echo four || echo three) sinks"
+  step "1. The pipeline: sources: $sources, the embedded topic, $($opensearch && echo four || echo three) sinks"
   topic="  type: local
   path: $home/topic"
 fi
@@ -135,6 +147,16 @@ if $opensearch; then
     tables:
       - {match: public.orders, index: orders}"
 fi
+warehouse= stock=
+if $mysql; then
+  warehouse="
+  warehouse:
+    type: mysql
+    url: mysql://root@127.0.0.1:$mysql_port/warehouse
+    tables: [warehouse.stock]"
+  stock="
+      - {match: warehouse.stock, table: stock, search: [item]}"
+fi
 cat >"$home/shop.yaml" <<YAML
 version: 1
 pipeline: shop
@@ -142,7 +164,7 @@ sources:
   shop:
     type: postgres
     url: postgres://postgres@127.0.0.1:$pg_port/shop
-    tables: [public.orders, public.user_plans]
+    tables: [public.orders, public.user_plans]$warehouse
 topic:
 $topic
 sinks:
@@ -151,10 +173,9 @@ sinks:
     path: $home/copy.db
     tables:
       - {match: public.orders, table: orders, search: [customer, note]}
-      - {match: public.user_plans, table: user_plans}
+      - {match: public.user_plans, table: user_plans}$stock
   feed:
     type: stdout
-    tables: [public.*]
   downgrades:
     type: webhook
     url: http://127.0.0.1:$hook_port/downgrades
@@ -225,6 +246,17 @@ say "and as 'tailwater tail' shows it:"
 grep -B1 -A3 teapot "$home/tail.txt" | head -n 5 | sed 's/^/    /'
 stop_process "$tail_pid"; tail_pid=
 
+if $mysql; then
+  step "And one change in MariaDB: the same topic, the same sinks"
+  wait_for "the copy of the stock" 20 bash -c "[ \"\$(sqlite3 '$home/copy.db' 'select count(*) from stock' 2>/dev/null)\" = 900 ]"
+  say "UPDATE stock SET item = 'the last samovar', quantity = 1 WHERE sku = 'sku-7'"
+  maria -e "update warehouse.stock set item = 'the last samovar', quantity = 1 where sku = 'sku-7'"
+  committed=$(now_ms)
+  samovar() { copy "select group_concat(o.sku || ': ' || o.item, '; ') from stock_search s join stock o on o.rowid = s.rowid where stock_search match 'samovar'" 2>/dev/null || true; }
+  until [ -n "$(samovar)" ]; do [ $(($(now_ms) - committed)) -lt 5000 ] || fail "the update did not reach the copy"; done
+  say "search for 'samovar' after:   $(samovar)   ${green}(at most $(($(now_ms) - committed)) ms after the commit)${off}"
+fi
+
 # ---------------------------------------------------------------------------------------------------- a trigger
 step "4. A trigger: whoever falls back to the free plan, an agent is called"
 start_receiver() { python3 deploy/receiver.py "$hook_port" "$home/hook.secret" >>"$home/receiver.txt" & receiver_pid=$!; }
@@ -261,6 +293,13 @@ commit;
 SQL
 "$pg_bin/pgbench" -n -f "$home/load.sql" -c 2 -T 6 >"$home/pgbench.txt" 2>&1 &
 load_pid=$!
+stock_load_pid=
+if $mysql; then
+  for number in $(seq 3000); do
+    echo "begin; update stock set quantity = quantity + 1 where sku = 'sku-$((RANDOM % 900 + 1))'; insert into stock (sku, item, quantity) values ('new-$number', 'came under load', $number); commit; do sleep(0.001);"
+  done | maria warehouse &
+  stock_load_pid=$!
+fi
 sleep 2
 kill -9 "$daemon_pid"
 while kill -0 "$daemon_pid" 2>/dev/null; do sleep 0.005; done
@@ -270,7 +309,7 @@ started=$(now_ms)
 start_daemon
 wait_for "the copy to move on" 20 bash -c "[ \"\$(sqlite3 -cmd '.timeout 2000' '$home/copy.db' 'select count(*) from orders')\" -gt $before ]"
 resumed=$(($(now_ms) - started))
-wait "$load_pid"
+wait "$load_pid" $stock_load_pid
 say "$(grep -E '^tps|number of transactions actually' "$home/pgbench.txt" | tr '\n' ' ' | sed 's/number of transactions actually processed: //; s/tps = \([0-9]*\).*/transactions, \1 a second/')"
 caught_up() { [ "$(copy 'select count(*) from orders')" = "$(sql 'select count(*) from orders')" ]; }
 wait_for "the copy to catch up" 30 caught_up
@@ -329,6 +368,13 @@ compare() { # table, columns
 }
 compare orders "id, customer, note, total"
 compare user_plans "user_id, plan, seats"
+if $mysql; then
+  stock_rows() { copy "select sku, item, quantity from stock order by sku" | md5sum | cut -c1-12; }
+  left=$(maria warehouse -e "select sku, item, quantity from stock order by binary sku" | tr '\t' '|' | md5sum | cut -c1-12)
+  wait_for "the stock" 20 bash -c "[ \"\$(sqlite3 '$home/copy.db' 'select count(*) from stock')\" = $(maria warehouse -e 'select count(*) from stock') ]"
+  [ "$left" = "$(stock_rows)" ] || fail "stock differs: $left in MariaDB, $(stock_rows) in the copy"
+  say "stock: $(copy 'select count(*) from stock') rows, checksum $left in MariaDB and in the copy"
+fi
 if $opensearch; then
   document_count() { curl -sf -X POST "$search_url/orders/_refresh" >/dev/null; curl -sf "$search_url/orders/_count" | python3 -c "import json, sys; print(json.load(sys.stdin)['count'])"; }
   same_count() { [ "$(document_count)" = "$(sql 'select count(*) from orders')" ]; }
@@ -365,10 +411,10 @@ wait_for "100,000 rows in the copy" 60 caught_up
 say "one transaction of 100,000 rows: in topic, copy, search index and feed $(($(now_ms) - started)) ms after its commit, $((100000 * 1000 / ($(now_ms) - started + 1))) changes a second"
 
 step "Next: your own database"
-say "1. cp config/postgres.yaml my.yaml, and set url, tables and sinks"
+say "1. cp config/postgres.yaml my.yaml (or config/mysql.yaml), and set url, tables and sinks"
 say "2. build/release/tailwater check my.yaml        lists what is missing on the server, with the SQL to run"
 say "3. build/release/tailwater run my.yaml"
 if $keep; then
   printf '\nStill running: Postgres on 127.0.0.1:%s (psql -h %s -p %s -U postgres shop), Tailwater on %s, files in %s\n' "$pg_port" "$home/socket" "$pg_port" "$TAILWATER_URL" "$home"
-  echo "Stop: kill $daemon_pid $kafka_pid $opensearch_pid; su nobody -s /bin/bash -c '$pg_bin/pg_ctl -D $home/pg stop'; rm -rf $home"
+  echo "Stop: kill $daemon_pid $kafka_pid $opensearch_pid $mysql_pid; su nobody -s /bin/bash -c '$pg_bin/pg_ctl -D $home/pg stop'; rm -rf $home"
 fi

@@ -175,7 +175,7 @@ def mixed_engines(live, plain):
     live.ids_are_unique()
 
 
-@pytest.mark.parametrize("plain", ["MyISAM", "Aria"])
+@pytest.mark.parametrize("plain", ["MyISAM", "Aria transactional = 0"], ids=["myisam", "aria"])
 def test_savepoints_around_tables_without_transactions(mysql, tmp_path, plain):
     only(mysql, "mariadb")  # MySQL refuses them where GTIDs are on; see those without
     with LiveCopy(tmp_path, mysql) as live:
