@@ -25,7 +25,7 @@ class Looker {
     for (const SourceConfig& source : config_.sources) {
       TW_ASSIGN_OR_RETURN(SourceStatus found, LookAtSource(source));
       capture.sources.push_back(std::move(found));
-      AskServer(source);
+      AskServer(source, capture.sources.back());
     }
     for (const SinkConfig& sink : config_.sinks) TW_TRY(LookAtSink(sink));
     return {};
@@ -75,11 +75,12 @@ class Looker {
   }
 
   // An unreachable server is part of the answer, too.
-  void AskServer(const SourceConfig& source) {
+  void AskServer(const SourceConfig& source, const SourceStatus& place) {
     LogWatchStatus& log = status_.logs[source.name];
     auto tools =
         source.type->tools(source.config, SourceContext{config_.name, source.name, source.tables,
                                                         "", Logger("status"), metrics_.root()});
+    if (tools) (*tools)->Follow(place.frontier, place.frontier_time_micros.value_or(0));
     auto health = tools ? (*tools)->Watch() : Result<LogHealth>(tools.error());
     if (!health) {
       log.code = health.error().code;

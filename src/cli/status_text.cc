@@ -204,6 +204,11 @@ class StatusPrinter {
     if (const auto safe = Number(log, "safe_bytes")) {
       kept.push_back(HumanBytes(Whole(*safe)) + " more until it discards what is needed");
     }
+    if (const auto headroom = Number(log, "headroom_bytes")) {
+      const auto age = Number(log, "headroom_seconds");
+      kept.push_back("the server still has " + HumanBytes(Whole(*headroom)) +
+                     " of log in front of it" + (age ? " (" + HumanSeconds(*age) + ")" : ""));
+    }
     if (const auto loss = Number(log, "seconds_until_loss")) {
       kept.push_back("at this pace in " + HumanSeconds(*loss));
     }

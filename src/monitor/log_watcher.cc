@@ -31,8 +31,9 @@ std::string Bytes(const std::optional<uint64_t>& value) {
 }  // namespace
 
 LogWatcher::LogWatcher(std::string component, CreateTools create, Metrics& metrics,
-                       const Clock& clock, LogWatcherOptions options)
+                       const Clock& clock, LogWatcherOptions options, AskPlace place)
     : create_(std::move(create)),
+      place_(std::move(place)),
       metrics_(metrics),
       clock_(clock),
       options_(options),
@@ -43,6 +44,12 @@ LogWatcher::LogWatcher(std::string component, CreateTools create, Metrics& metri
       safe_bytes_(metrics.GetGauge(
           "tailwater_source_safe_log_bytes",
           "Log that may still be written before the server discards what this source needs.")),
+      headroom_bytes_(metrics.GetGauge("tailwater_source_log_headroom_bytes",
+                                       "Log in front of this source's place that the server still "
+                                       "has: it discards from there.")),
+      headroom_seconds_(metrics.GetGauge(
+          "tailwater_source_log_headroom_seconds",
+          "Age of the server's oldest log at this source's place: it discards from there.")),
       lag_bytes_(metrics.GetGauge("tailwater_source_lag_bytes",
                                   "End of the server's log minus what this source confirmed.")),
       active_(metrics.GetGauge("tailwater_source_slot_active",
@@ -118,6 +125,10 @@ Result<LogHealth> LogWatcher::Ask() {
     if (!tools_) {
       TW_ASSIGN_OR_RETURN(tools_, create_());
     }
+    if (place_) {
+      const Place place = place_();
+      tools_->Follow(place.frontier, place.commit_time_micros);
+    }
     return tools_->Watch();
   } catch (const std::exception& exception) {
     return Error{Disposition::kFatal, "internal",
@@ -187,12 +198,18 @@ void LogWatcher::Measure(LogWatchStatus& status) {
     }
   }
   if (steepest) status.seconds_until_loss = static_cast<double>(*last.safe_bytes) / *steepest;
+  if (health.safe_seconds) {
+    status.seconds_until_loss =
+        std::min(*health.safe_seconds, status.seconds_until_loss.value_or(*health.safe_seconds));
+  }
 }
 
 void LogWatcher::Publish(const LogWatchStatus& status) {
   const LogHealth health = status.health.value_or(LogHealth{});
   retained_bytes_.Set(AsDouble(health.retained_bytes));
   safe_bytes_.Set(AsDouble(health.safe_bytes));
+  headroom_bytes_.Set(AsDouble(health.headroom_bytes));
+  headroom_seconds_.Set(health.headroom_seconds);
   lag_bytes_.Set(AsDouble(health.confirmed_lag_bytes));
   active_.Set(health.active ? std::optional<double>(*health.active ? 1 : 0) : std::nullopt);
   server_bytes_.Set(AsDouble(health.server_end_bytes));

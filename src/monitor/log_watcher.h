@@ -49,10 +49,16 @@ struct LogWatcherOptions {
 class LogWatcher {
  public:
   using CreateTools = std::function<Result<std::unique_ptr<SourceTools>>()>;
+  // Where the source resumes; see SourceTools::Follow().
+  struct Place {
+    std::optional<Position> frontier;
+    int64_t commit_time_micros = 0;
+  };
+  using AskPlace = std::function<Place()>;
 
   // `metrics` is labelled with pipeline and source; log lines are written as `component`.
   LogWatcher(std::string component, CreateTools create, Metrics& metrics, const Clock& clock,
-             LogWatcherOptions options = {});
+             LogWatcherOptions options = {}, AskPlace place = {});
   ~LogWatcher();  // Stop()
   LogWatcher(const LogWatcher&) = delete;
   LogWatcher& operator=(const LogWatcher&) = delete;
@@ -85,6 +91,7 @@ class LogWatcher {
   Danger Judge(const LogWatchStatus& status);
 
   const CreateTools create_;
+  const AskPlace place_;
   Metrics& metrics_;
   const Clock& clock_;
   const LogWatcherOptions options_;
@@ -92,6 +99,8 @@ class LogWatcher {
 
   Gauge& retained_bytes_;
   Gauge& safe_bytes_;
+  Gauge& headroom_bytes_;
+  Gauge& headroom_seconds_;
   Gauge& lag_bytes_;
   Gauge& active_;
   Gauge& server_bytes_;

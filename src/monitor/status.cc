@@ -50,6 +50,8 @@ Json LogJson(const LogWatchStatus& log) {
     Add(json, "server_end", health.server_end);
     Add(json, "retained_bytes", health.retained_bytes);
     Add(json, "safe_bytes", health.safe_bytes);
+    Add(json, "headroom_bytes", health.headroom_bytes);
+    Add(json, "headroom_seconds", health.headroom_seconds);
     Add(json, "confirmed_lag_bytes", health.confirmed_lag_bytes);
     Add(json, "restart_lag_bytes", health.restart_lag_bytes);
     Add(json, "growth_bytes_per_second", log.growth_bytes_per_second);

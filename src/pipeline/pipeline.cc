@@ -80,7 +80,7 @@ Pipeline::Pipeline(PipelineConfig config, PipelineOptions options, std::unique_p
       watchers_.push_back(std::make_unique<LogWatcher>(
           config_.name + "." + source.name, [this, &source] { return CreateTools(source); },
           metrics_.Scoped({{"pipeline", config_.name}, {"source", source.name}}), clock_,
-          options_.watchers));
+          options_.watchers, [this, name = source.name] { return PlaceOf(name); }));
     }
     CaptureOptions capture = options_.capture;
     capture.log_prefix = config_.name + ".";
@@ -144,6 +144,13 @@ CaptureSource Pipeline::SourceFor(const SourceConfig& source) const {
           source.on_gap,
           [this, name = source.name] { return PressureOn(name); },
           [this] { return SnapshotSinks(); }};
+}
+
+LogWatcher::Place Pipeline::PlaceOf(const std::string& source) const {
+  for (const SourceStatus& status : capture_->GetStatus().sources) {
+    if (status.name == source) return {status.frontier, status.frontier_time_micros.value_or(0)};
+  }
+  return {};
 }
 
 SnapshotPressure Pipeline::PressureOn(const std::string& source) const {

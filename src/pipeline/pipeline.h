@@ -112,6 +112,7 @@ class Pipeline {
   std::map<std::string, TableDescriber::Ask> TableAsks() const;
   SourceContext ContextFor(const SourceConfig& source, std::string scratch_dir) const;
   CaptureSource SourceFor(const SourceConfig& source) const;
+  LogWatcher::Place PlaceOf(const std::string& source) const;
   SnapshotPressure PressureOn(const std::string& source) const TW_EXCLUDES(mutex_);
   std::vector<SnapshotSink> SnapshotSinks() const TW_EXCLUDES(mutex_);
   Status CheckCaptures() const;

@@ -145,6 +145,17 @@ TEST_F(LogWatcherTest, NoLossIsForecastWhileTheHeadroomHolds) {
   EXPECT_FALSE(watcher_.GetStatus().seconds_until_loss);
 }
 
+TEST_F(LogWatcherTest, AnAgeThatEndsTheLogIsAForecastOfItsOwn) {
+  script_.health->safe_seconds = 500;
+  script_.health->headroom_bytes = 4096;
+  script_.health->headroom_seconds = 60;
+  Look();
+  EXPECT_THAT(watcher_.GetStatus().seconds_until_loss, Optional(DoubleNear(500, 0.01)));
+  const std::string text = registry_.Expose();
+  EXPECT_THAT(text, HasSubstr("tailwater_source_log_headroom_bytes 4096"));
+  EXPECT_THAT(text, HasSubstr("tailwater_source_log_headroom_seconds 60"));
+}
+
 TEST_F(LogWatcherTest, AThrowingConnectorIsAFailedLook) {
   script_.throws = true;
   Look();
