@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "support/database_url.h"
 #include "support/text.h"
 
 namespace tailwater::postgres {

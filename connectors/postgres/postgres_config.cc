@@ -1,10 +1,10 @@
 #include "postgres/postgres_config.h"
 
-#include <algorithm>
-#include <charconv>
 #include <string_view>
+#include <utility>
 
 #include "postgres/watermarks.h"
+#include "support/database_url.h"
 #include "support/text.h"
 
 namespace tailwater::postgres {
@@ -22,29 +22,6 @@ OptionSpec UrlOption() {
       problems.Add(node.location, node.path + ": " + problem);
   };
   return spec;
-}
-
-// Percent-decoded; false if it is malformed.
-bool Decode(std::string_view text, std::string& out) {
-  out.clear();
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    unsigned value = 0;
-    if (i + 2 >= text.size()) return false;
-    const auto [end, error] = std::from_chars(&text[i + 1], &text[i + 1] + 2, value, 16);
-    if (error != std::errc() || end != &text[i + 1] + 2) return false;
-    out.push_back(static_cast<char>(value));
-    i += 2;
-  }
-  return true;
-}
-
-bool ParsePort(std::string_view text, uint32_t& port) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 bool ValidName(const std::string& name) {
@@ -165,72 +142,28 @@ void ValidatePostgres(const PostgresConfig& config, const ConfigNode& section, P
     add("silence_timeout", "must be at least 30s");
 }
 
-bool IsThisHost(const std::string& host) {
-  return host.empty() || host[0] == '/' || host[0] == '@' || host == "localhost" || host == "::1" ||
-         host.rfind("127.", 0) == 0;
-}
-
 bool ParsePostgresUrl(const std::string& url, PostgresConfig& config, std::string& problem) {
-  std::string_view rest = url;
-  constexpr std::string_view kExample = "write postgres://user@host:port/database";
-  bool known = false;
-  for (const std::string_view scheme : {"postgres://", "postgresql://"}) {
-    if (rest.substr(0, scheme.size()) != scheme) continue;
-    rest.remove_prefix(scheme.size());
-    known = true;
-    break;
-  }
-  if (!known) return problem = kExample, false;
-  std::string_view parameters;
-  if (const size_t mark = rest.find('?'); mark != std::string_view::npos) {
-    parameters = rest.substr(mark + 1);
-    rest = rest.substr(0, mark);
-  }
-  const size_t slash = rest.find('/');
-  if (slash == std::string_view::npos || slash + 1 == rest.size())
-    return problem = fmt::format("no database; {}", kExample), false;
-  std::string_view authority = rest.substr(0, slash);
-  if (const size_t at = authority.rfind('@'); at != std::string_view::npos) {
-    const std::string_view user = authority.substr(0, at);
-    if (user.find(':') != std::string_view::npos) {
-      config.url.clear();  // is never shown
-      return problem = "holds a password; URLs are printed, so set `password: ${env:NAME}`", false;
-    }
-    if (!Decode(user, config.user)) return problem = "bad %-code in the user's name", false;
-    authority.remove_prefix(at + 1);
-  }
-  size_t colon = authority.rfind(':');
-  if (!authority.empty() && authority[0] == '[') {  // [::1]:5432
-    const size_t close = authority.find(']');
-    if (close == std::string_view::npos) return problem = "no ']' behind the address", false;
-    config.host = std::string(authority.substr(1, close - 1));
-    colon = close + 1 < authority.size() && authority[close + 1] == ':' ? close + 1
-                                                                        : std::string_view::npos;
-  } else if (!Decode(authority.substr(0, colon), config.host)) {
-    return problem = "bad %-code in the host's name", false;
-  }
-  if (config.host.empty()) config.host = "localhost";
-  if (colon != std::string_view::npos) {
-    if (!ParsePort(authority.substr(colon + 1), config.port))
-      return problem = fmt::format("'{}' is no port", authority.substr(colon + 1)), false;
-  }
+  constexpr std::string_view kExample = "postgres://user@host:port/database";
+  auto parsed = ParseDatabaseUrl(url, {"postgres://", "postgresql://"}, kExample, problem);
+  if (!parsed) return config.url.clear(), false;  // it may hold a password, and is never shown
+  if (parsed->database.empty())
+    return problem = fmt::format("no database; write {}", kExample), false;
+  config.user = std::move(parsed->user);
+  config.host = std::move(parsed->host);
+  config.database = std::move(parsed->database);
+  if (parsed->port) config.port = *parsed->port;
   // A folder of Unix sockets does not fit before the slash: ?host=/run/postgresql&port=5432
-  while (!parameters.empty()) {
-    const std::string_view parameter = parameters.substr(0, parameters.find('&'));
-    parameters.remove_prefix(std::min(parameters.size(), parameter.size() + 1));
-    if (parameter.rfind("host=", 0) == 0) {
-      if (!Decode(parameter.substr(5), config.host))
-        return problem = "bad %-code in the host's name", false;
-    } else if (parameter.rfind("port=", 0) == 0) {
-      if (!ParsePort(parameter.substr(5), config.port))
-        return problem = fmt::format("'{}' is no port", parameter.substr(5)), false;
+  for (const auto& [name, value] : parsed->parameters) {
+    if (name == "host") {
+      config.host = value;
+    } else if (name == "port") {
+      if (!ParsePort(value, config.port))
+        return problem = fmt::format("'{}' is no port", value), false;
     } else {
       return problem = "behind '?' only host and port are read; use the keys of this section",
              false;
     }
   }
-  if (!Decode(rest.substr(slash + 1), config.database))
-    return problem = "bad %-code in the database's name", false;
   return true;
 }
 

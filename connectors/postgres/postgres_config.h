@@ -66,9 +66,6 @@ const OptionTable& PostgresOptions();
 // Checks across fields.
 void ValidatePostgres(const PostgresConfig& config, const ConfigNode& section, Problems& problems);
 
-// This host: a Unix socket, localhost, 127.0.0.0/8 or ::1.
-bool IsThisHost(const std::string& host);
-
 // postgres://user@host:port/database into the fields; false and `problem` if it is not one. A
 // password in it is refused: URLs are printed.
 bool ParsePostgresUrl(const std::string& url, PostgresConfig& config, std::string& problem);

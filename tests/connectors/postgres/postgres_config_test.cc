@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "postgres/register.h"
+#include "support/database_url.h"
 #include "tailwater/registry.h"
 
 namespace tailwater::postgres {
