@@ -42,7 +42,9 @@ struct MysqlConfig {
   };
 
   std::string url;
-  std::string host = "localhost";  // a path that starts with '/': a Unix socket
+  // A path that starts with '/' is a Unix socket; "localhost" is none, it is the name of an
+  // address.
+  std::string host = "localhost";
   uint32_t port = 3306;
   std::string database;  // default of `tables:` entries without one; may be empty
   std::string user;
@@ -65,5 +67,11 @@ void ValidateMysql(const MysqlConfig& config, const ConfigNode& section, Problem
 // mysql://user@host:port/database (mariadb:// too) into the fields; false and `problem` if it is
 // not one. A password in it is refused: URLs are printed.
 bool ParseMysqlUrl(const std::string& url, MysqlConfig& config, std::string& problem);
+
+// What kAuto comes to for this host; a Unix socket has no TLS.
+TlsMode EffectiveTlsMode(const MysqlConfig& config);
+
+// The digits of a fingerprint in lower case: 64 of SHA-256, 40 of SHA-1; empty: it is none.
+std::string FingerprintDigits(const std::string& fingerprint);
 
 }  // namespace tailwater::mysql
