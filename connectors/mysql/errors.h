@@ -30,6 +30,7 @@ struct ErrorRow {
   std::string_view advice;  // what to do next; ends the message
 };
 
+// The row that decides: the first that fits; the last row of all takes the rest.
 const ErrorRow& FindErrorRow(const ServerMessage& message, Moment moment);
 
 // "<text> (error 1236): <advice>", with the row's disposition and code.
