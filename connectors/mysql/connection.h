@@ -1,5 +1,5 @@
 // One session with a MySQL or MariaDB server. The client library (MariaDB Connector/C or
-// libmysqlclient, chosen when building) stays behind it and behind binlog_stream.cc.
+// libmysqlclient, chosen when building) stays behind it, in those files that include client.h.
 #pragma once
 
 #include <algorithm>
@@ -19,9 +19,9 @@
 #include "support/wakeup.h"
 #include "tailwater/result.h"
 
-struct st_mysql;
-
 namespace tailwater::mysql {
+
+struct Client;
 
 // The answer to a query, all of it in memory.
 class Rows {
@@ -48,10 +48,11 @@ class Rows {
 class Connection {
  public:
   // Reads the password anew. Session settings that shape text are pinned: utf8mb4, time_zone
-  // '+00:00', sql_mode without PAD_CHAR_TO_FULL_LENGTH and ANSI_QUOTES. Never hands a password to
-  // whoever answers: TLS, a Unix socket, a pinned RSA key, or the server's own cache; else
-  // kNeedsOperator "mysql_insecure_login". `purpose` is what the server's connection attributes
-  // show.
+  // '+00:00', sql_mode STRICT_TRANS_TABLES alone; and those that would end us: no time limit of
+  // statements, net_write_timeout an hour, wait_timeout a day. No database is selected. Never hands
+  // a password to whoever answers: TLS, a Unix socket, a pinned RSA key, or the server's own cache;
+  // else kNeedsOperator "mysql_insecure_login". `purpose` is what the server's connection
+  // attributes show (program_name).
   static Result<std::unique_ptr<Connection>> Open(const MysqlConfig& config,
                                                   const std::string& purpose,
                                                   const Interrupt& interrupt);
@@ -67,7 +68,8 @@ class Connection {
   Result<Rows> Query(const std::string& sql) { return Query(sql, Wait{}); }
 
   // Rows one at a time as the server sends them, as text (nullptr data: NULL); `row` answers false
-  // when it needs no more: then the answer is false and the session is broken.
+  // when it needs no more: then the answer is false and the session is broken, as it is after an
+  // error of `row`. `wait.timeout` is the longest silence.
   using Cells = std::span<const std::string_view>;
   using RowConsumer = std::function<Result<bool>(Cells)>;
   Result<bool> Stream(const std::string& sql, const Wait& wait, const RowConsumer& row);
@@ -83,14 +85,14 @@ class Connection {
   static std::string QuoteName(std::string_view name);    // `identifier`
 
   // For binlog_stream.cc.
-  st_mysql* native() const { return mysql_; }
-  int socket() const;
+  Client& client() const { return *client_; }
 
  private:
-  Connection() = default;
-  Interrupt interrupt_;
-  st_mysql* mysql_ = nullptr;
-  bool broken_ = false;
+  explicit Connection(const Interrupt& interrupt);
+  Status Login(const MysqlConfig& config, const std::string& purpose);
+  Status PinSession();
+
+  std::unique_ptr<Client> client_;
 };
 
 }  // namespace tailwater::mysql
