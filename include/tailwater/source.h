@@ -79,12 +79,11 @@ class ChangeWriter {
 
   // What the table holds now is not what the log told: rows came or went by a statement that the
   // log holds without them (a table put in its place, a partition exchanged or dropped). It is
-  // copied again, and what that does not meet is swept; durable with the next frontier. Only while
-  // no transaction is open. `why` for people, without values.
-  virtual Status RowsReplaced(std::string_view table, std::string_view why) {
-    return Error{Disposition::kFatal, "rows_replaced",
-                 "the rows of " + std::string(table) + " were replaced: " + std::string(why)};
-  }
+  // copied again, and what that does not meet is swept; where nothing is copied by itself, it is
+  // named as stale until somebody asks for a copy. Durable with the next frontier, at the latest; a
+  // source that reads the statement again says so again. Only while no transaction is open. `why`
+  // for people, without values.
+  virtual Status RowsReplaced(std::string_view table, std::string_view why) = 0;
 
   // No more input is waiting at this moment: what was committed should be published without waiting
   // for more.

@@ -81,6 +81,7 @@ class EstablishOnly final : public ChangeWriter {
   Status OnWatermark(const Watermark&) override { return Ended(); }
   Result<bool> ServeCopy(std::string_view, std::chrono::milliseconds) override { return Ended(); }
   Status AdvanceIdle(std::string_view) override { return Ended(); }
+  Status RowsReplaced(std::string_view, std::string_view) override { return Ended(); }
   Status Flush() override { return Ended(); }
 
   bool began() const { return began_; }

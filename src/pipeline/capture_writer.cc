@@ -440,6 +440,28 @@ Result<bool> CaptureWriter::ServeCopy(std::string_view chunk_id,
   }
 }
 
+Status CaptureWriter::RowsReplaced(std::string_view table, std::string_view why) {
+  Heard();
+  TakeTurn();
+  TW_TRY(Check());
+  if (open_) return Fail(ContractBroken("RowsReplaced() inside a transaction"));
+  if (hooks_.snapshots == nullptr) {
+    return Fail({Disposition::kFatal, "rows_replaced",
+                 fmt::format("rows of table {} were replaced ({}), and nothing here can copy them",
+                             table, why)});
+  }
+  hooks_.snapshots->RowsReplaced(table, why);
+  std::erase_if(windows_, [&](const auto& window) {
+    if (window->table() != table) return false;
+    hooks_.snapshots->Discard(window->chunk_id(), "the table's rows were replaced meanwhile");
+    return true;
+  });
+  // Into the batch that any later frontier lies in, or an earlier one.
+  TW_TRY(TakeNotesIfWanted());
+  TW_CRASH_POINT("rows_replaced_noted");
+  return {};
+}
+
 Status CaptureWriter::Flush() {
   Heard();
   if (!source_turn_) {  // nothing happened since the last one

@@ -60,6 +60,7 @@ class CaptureWriter final : public ChangeWriter {
   Status OnWatermark(const Watermark& mark) override;
   Result<bool> ServeCopy(std::string_view chunk_id, std::chrono::milliseconds timeout) override;
   Status AdvanceIdle(std::string_view frontier) override;
+  Status RowsReplaced(std::string_view table, std::string_view why) override;
   Status Flush() override;
 
   // Stores the checkpoint as it is, durably before it returns. Outside of a transaction.

@@ -28,6 +28,7 @@ class ChunkWindow {
       : chunk_id_(std::move(chunk_id)), table_(std::move(table)), most_bytes_(most_bytes) {}
 
   const std::string& chunk_id() const { return chunk_id_; }
+  const std::string& table() const { return table_; }
 
   // A change of any table, as the stream brings it. `key`: the canonical record key.
   void Note(const Change& change, std::string_view key) {

@@ -1,5 +1,6 @@
 // The stream's side of SnapshotRun: all of it while the stream has the turn.
 #include "snapshot/snapshot_run_impl.h"
+#include "support/text.h"
 
 namespace tailwater {
 
@@ -119,6 +120,32 @@ SnapshotPort::CopyStep SnapshotRun::Impl::NextOfCopy(std::string_view chunk_id,
     }
     if (std::chrono::steady_clock::now() >= deadline) return step;
     changed_.WaitUntil(mutex_, deadline);
+  }
+}
+
+void SnapshotRun::Impl::RowsReplaced(std::string_view table, std::string_view why) {
+  const std::string name(table);
+  const bool copy = options_.options.mode != SnapshotMode::kNever;
+  {
+    MutexLock lock(mutex_);
+    plan_->RowsReplaced(name, why, copy, Now());
+    // The rows that stand there now have writers of their own, and perhaps another key.
+    std::erase_if(settled_tables_, [&](const auto& settled) { return settled.first == name; });
+    look_now_ = true;
+    copying_ = copying_ || copy;
+    wants_turn_.store(true, std::memory_order_release);
+    changed_.NotifyAll();
+  }
+  if (copy) {
+    logger_.Warn("rows of a table were replaced without changes of rows: it is copied again",
+                 {{"table", name}, {"because", why}});
+  } else {
+    logger_.Warn(
+        "rows of a table were replaced without changes of rows, and nothing is copied by itself: "
+        "what sinks hold of it is stale until it is copied",
+        {{"table", name},
+         {"because", why},
+         {"command", fmt::format("tailwater sources snapshot {} {}", options_.source, name)}});
   }
 }
 

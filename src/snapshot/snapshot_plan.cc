@@ -61,8 +61,8 @@ Result<std::unique_ptr<SnapshotPlan>> SnapshotPlan::Load(
   plan->copy_all_ = loaded.copy_all();
   plan->sinks_.insert(loaded.sinks().begin(), loaded.sinks().end());
   for (const auto& [table, copied] : loaded.tables()) {
-    plan->known_[table] = {copied.copied(), copied.ended_micros(), copied.rows(),
-                           copied.identity()};
+    plan->known_[table] = {copied.copied(),   copied.ended_micros(),    copied.rows(),
+                           copied.identity(), copied.replaced_micros(), copied.replaced_why()};
     if (copied.copied()) ++plan->tables_copied_;
   }
   const std::string prefix = key + "/";
@@ -100,6 +100,8 @@ std::string SnapshotPlan::EncodePlan() const {
     entry.set_ended_micros(copied.ended_micros);
     entry.set_rows(copied.rows);
     entry.set_identity(copied.identity);
+    entry.set_replaced_micros(copied.replaced_micros);
+    entry.set_replaced_why(copied.replaced_why);
   }
   return plan.SerializeAsString();
 }
@@ -134,7 +136,7 @@ void SnapshotPlan::TakeFacts(SnapshotUnit& unit) {
   if (!unit.begun()) {
     unit.SetKey(std::move(key));
   } else {
-    StartOver(unit, std::move(key));
+    StartOver(unit, std::move(key), unit.rows > 0);
     return;
   }
   unit.whole = unit.key().empty();
@@ -144,12 +146,11 @@ void SnapshotPlan::TakeFacts(SnapshotUnit& unit) {
 
 // Ranges of another key say nothing about this one. What was published under the old key is not met
 // again under the new one, so it is swept at the end.
-void SnapshotPlan::StartOver(SnapshotUnit& unit, std::vector<std::string> key) {
-  const bool published = unit.rows > 0;
+void SnapshotPlan::StartOver(SnapshotUnit& unit, std::vector<std::string> key, bool sweep) {
   unit.StartOver(std::move(key));
   unit.blocked_code.clear();
   unit.not_before.reset();
-  if (published && unit.request().where.empty()) {
+  if (sweep && unit.request().where.empty()) {
     unit.wants_sweep = true;
     unit.stored = false;
   }
@@ -160,7 +161,7 @@ void SnapshotPlan::StartOver(SnapshotUnit& unit, std::vector<std::string> key) {
 
 void SnapshotPlan::StartOver(const SnapshotJob& job) {
   SnapshotUnit* const unit = FindWanted(job);
-  if (unit != nullptr && unit->begun()) StartOver(*unit, unit->key());
+  if (unit != nullptr && unit->begun()) StartOver(*unit, unit->key(), unit->rows > 0);
 }
 
 void SnapshotPlan::CopyAllAgain(Now now) {
@@ -181,16 +182,54 @@ bool SnapshotPlan::IsOther(const Copied& known, const SnapshotTable& table) {
   return !known.identity.empty() && !table.identity.empty() && known.identity != table.identity;
 }
 
+void SnapshotPlan::SetNotCopied(Copied& known, std::string_view why, Now now) {
+  if (known.copied) --tables_copied_;
+  known = {.identity = std::move(known.identity),
+           .replaced_micros = now.unix_micros,
+           .replaced_why = std::string(why)};
+  plan_dirty_ = true;
+}
+
 // The table of this name is another one now: nothing of what was copied of the old one counts.
 void SnapshotPlan::ForgetCopy(const std::string& table, Now now) {
-  Copied& copied = known_[table];
-  if (copied.copied) --tables_copied_;
-  copied = {.identity = std::move(copied.identity)};
+  SetNotCopied(known_[table], "another table has its name now", now);
   if (const auto units = by_table_.find(table); units != by_table_.end()) {
     for (const uint64_t unit : std::set(units->second)) {
       Drop(open_.at(unit), SnapshotState::kGone, now);
     }
   }
+}
+
+void SnapshotPlan::RowsReplaced(const std::string& table, std::string_view why, bool copy,
+                                Now now) {
+  // A plan that met no table yet takes all of them as new, this one with them.
+  if (!met_nothing() || !copy) {
+    Copied& known = known_[table];
+    SetNotCopied(known, why, now);
+    known.identity.clear();  // whatever stands there now, this is how it came to be
+  }
+  bool copied = false;
+  if (const auto units = by_table_.find(table); units != by_table_.end()) {
+    for (const uint64_t id : units->second) {
+      SnapshotUnit& unit = open_.at(id);
+      unit.settled = false;
+      StartOver(unit, unit.key(), true);
+      if (!copy || !unit.full()) continue;
+      unit.set_reason(SnapshotUnit::kRowsReplaced);
+      copied = true;
+    }
+  }
+  if (copy && !copied) AddUnit({table, {}, {}}, SnapshotUnit::kRowsReplaced, true, now);
+}
+
+std::vector<StaleTable> SnapshotPlan::StaleTables() const {
+  std::vector<StaleTable> stale;
+  for (const auto& [table, known] : known_) {
+    if (known.replaced_micros == 0 || HasOpenFullUnit(table)) continue;
+    if (!facts_.empty() && !facts_.contains(table)) continue;  // it is gone
+    stale.push_back({table, known.replaced_why, known.replaced_micros});
+  }
+  return stale;
 }
 
 size_t SnapshotPlan::Meet(const std::vector<SnapshotTable>& tables, bool copy, Now now) {
@@ -535,6 +574,8 @@ void SnapshotPlan::SetCopied(const SnapshotUnit& unit) {
   copied.copied = true;
   copied.ended_micros = unit.ended_micros;
   copied.rows = unit.rows;
+  copied.replaced_micros = 0;
+  copied.replaced_why.clear();
 }
 
 bool SnapshotPlan::IsLast(const SnapshotJob& job, bool complete) const {

@@ -73,6 +73,9 @@ class SnapshotPlan {
   // How many.
   size_t BringUpToDate(const SnapshotSink& sink, bool topic_is_whole, Now now);
   void Remember(const SnapshotSink& sink);
+  // The table holds other rows than the stream told. What is under way of it begins again; with
+  // `copy`, a unit copies all of it for everybody, and sweeps. Until one has, it is stale.
+  void RowsReplaced(const std::string& table, std::string_view why, bool copy, Now now);
   // What a person asks for; the table was met. kReject: "snapshot_exists",
   // "snapshot_keyless_where".
   Result<uint64_t> Add(const SnapshotRequest& request, Now now);
@@ -139,6 +142,7 @@ class SnapshotPlan {
   const std::map<uint64_t, SnapshotUnit>& open_units() const { return open_; }
   // As last met; empty if the source cannot tell.
   std::string IdentityOf(const std::string& table) const;
+  std::vector<StaleTable> StaleTables() const;  // captured ones, without a unit that copies them
   uint64_t tables_copied() const { return tables_copied_; }
   uint64_t tables_met() const { return known_.size(); }
 
@@ -148,6 +152,8 @@ class SnapshotPlan {
     int64_t ended_micros = 0;
     uint64_t rows = 0;
     std::string identity = {};
+    int64_t replaced_micros = 0;
+    std::string replaced_why = {};
   };
   struct Facts {  // of a table, as last met
     SchemaPtr schema;
@@ -159,10 +165,11 @@ class SnapshotPlan {
   std::string UnitKey(uint64_t unit) const;
   static bool IsOther(const Copied& known, const SnapshotTable& table);
   void ForgetCopy(const std::string& table, Now now);
+  void SetNotCopied(Copied& known, std::string_view why, Now now);
   SnapshotUnit& AddUnit(SnapshotRequest request, std::string_view reason, bool wants_sweep,
                         Now now);
   void TakeFacts(SnapshotUnit& unit);
-  void StartOver(SnapshotUnit& unit, std::vector<std::string> key);
+  void StartOver(SnapshotUnit& unit, std::vector<std::string> key, bool sweep);
   void SetCopied(const SnapshotUnit& unit);
   bool HasOpenFullUnit(const std::string& table) const;
   // Keeps the order in which jobs are handed out; after every change of a unit.

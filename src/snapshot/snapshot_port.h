@@ -81,6 +81,10 @@ class SnapshotPort {
   };
   virtual CopyStep NextOfCopy(std::string_view chunk_id, std::chrono::milliseconds timeout) = 0;
 
+  // As ChangeWriter::RowsReplaced(): nobody waits any more for chunks of this table that are under
+  // way, and TakeNotes() has to follow before the turn ends.
+  virtual void RowsReplaced(std::string_view table, std::string_view why) = 0;
+
   // Everything that TakeNotes() and Publish() answered so far is durable. Must not block.
   virtual void Durable() = 0;
 

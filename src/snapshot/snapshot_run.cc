@@ -189,6 +189,7 @@ SnapshotsStatus SnapshotRun::Impl::GetStatusLocked() const {
   status.units = plan_->Statuses(now);
   status.tables_copied = plan_->tables_copied();
   status.tables_waiting = plan_->open_units().size();
+  status.stale = plan_->StaleTables();
   status.settled = SettledLocked();
   if (status.tables_waiting > 0) {
     if (plan_->has_work(now)) status.throttled_by = throttle_.words();
@@ -283,6 +284,9 @@ SnapshotNotes SnapshotRun::Publish(std::string_view chunk_id, uint64_t rows) {
 SnapshotPort::CopyStep SnapshotRun::NextOfCopy(std::string_view chunk_id,
                                                std::chrono::milliseconds timeout) {
   return impl_->NextOfCopy(chunk_id, timeout);
+}
+void SnapshotRun::RowsReplaced(std::string_view table, std::string_view why) {
+  impl_->RowsReplaced(table, why);
 }
 void SnapshotRun::Durable() { impl_->Durable(); }
 

@@ -76,6 +76,7 @@ class SnapshotRun final : public SnapshotPort {
   void Refuse(std::string_view chunk_id, const Error& error) override;
   SnapshotNotes Publish(std::string_view chunk_id, uint64_t rows) override;
   CopyStep NextOfCopy(std::string_view chunk_id, std::chrono::milliseconds timeout) override;
+  void RowsReplaced(std::string_view table, std::string_view why) override;
   void Durable() override;
 
  private:

@@ -42,6 +42,7 @@ class SnapshotRun::Impl {
   SnapshotNotes Publish(std::string_view chunk_id, uint64_t rows) TW_EXCLUDES(mutex_);
   CopyStep NextOfCopy(std::string_view chunk_id, std::chrono::milliseconds timeout)
       TW_EXCLUDES(mutex_);
+  void RowsReplaced(std::string_view table, std::string_view why) TW_EXCLUDES(mutex_);
   void Durable() TW_EXCLUDES(mutex_);
 
  private:

@@ -37,7 +37,7 @@ std::string_view SnapshotStateName(SnapshotState state);
 struct SnapshotStatus {
   uint64_t id = 0;  // of the unit, counted per source
   SnapshotRequest request;
-  std::string reason;  // "initial", "added", "requested", "gap", "sink"
+  std::string reason;  // "initial", "added", "requested", "gap", "sink", "rows_replaced"
   SnapshotState state = SnapshotState::kWaiting;
   std::string waits_for;
   std::string code;
@@ -71,10 +71,19 @@ struct SnapshotSink {
   TableSelection tables;
 };
 
+// A captured table whose rows are others than the stream told, and that no copy is under way of:
+// what sinks hold of it is not what it holds.
+struct StaleTable {
+  std::string table;
+  std::string why;
+  int64_t since_micros = 0;
+};
+
 struct SnapshotsStatus {
   std::vector<SnapshotStatus> units;  // those that have not ended, then the last ones that have
   uint64_t tables_copied = 0;         // tables that hold a complete copy
   uint64_t tables_waiting = 0;        // units that have not ended
+  std::vector<StaleTable> stale;  // empty but where nothing is copied by itself, or was cancelled
   // Nothing is left that has to be copied by itself, and what was copied is durable. False as long
   // as nobody could look.
   bool settled = false;

@@ -37,6 +37,7 @@ class SnapshotUnit {
   static constexpr std::string_view kRequested = "requested";
   static constexpr std::string_view kGap = "gap";
   static constexpr std::string_view kSink = "sink";
+  static constexpr std::string_view kRowsReplaced = "rows_replaced";
 
   SnapshotUnit(uint64_t id, SnapshotRequest request, std::string_view reason, bool wants_sweep,
                int64_t requested_micros);
@@ -48,6 +49,7 @@ class SnapshotUnit {
   uint64_t id() const { return id_; }
   const SnapshotRequest& request() const { return request_; }
   const std::string& reason() const { return reason_; }
+  void set_reason(std::string_view reason) { reason_ = reason; }
   // Comes by itself; else a person asked for it.
   bool automatic() const { return reason_ != kRequested; }
   // All rows for everybody: the table counts as copied afterwards.

@@ -26,6 +26,7 @@ class ScriptedBench final : public SourceBench {
   void Delete(int64_t id) override {
     if (server_.Table().contains(id)) server_.Commit({{id, "", Operation::kDelete}});
   }
+  void Replace(int64_t first_id, int count) override { server_.Replace(first_id, count); }
   std::set<std::string> Table() override {
     std::set<std::string> rows;
     for (const auto& [id, note] : server_.Table()) rows.insert(std::to_string(id) + "," + note);
@@ -40,6 +41,7 @@ class ScriptedBench final : public SourceBench {
 std::unique_ptr<SourceBench> MakeScriptedBench() { return std::make_unique<ScriptedBench>(); }
 
 INSTANTIATE_TEST_SUITE_P(Scripted, SourceConformance, ::testing::Values(&MakeScriptedBench));
+INSTANTIATE_TEST_SUITE_P(Scripted, ReplacedRowsConformance, ::testing::Values(&MakeScriptedBench));
 
 }  // namespace
 }  // namespace tailwater

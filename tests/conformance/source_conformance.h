@@ -49,6 +49,8 @@ class SourceBench {
   // One committed transaction each: the row gets another text; the row goes.
   virtual void Update(int64_t id) { static_cast<void>(id); }
   virtual void Delete(int64_t id) { static_cast<void>(id); }
+  // All rows are replaced by these, by a statement that the log holds without them.
+  virtual void Replace(int64_t first_id, int count) { static_cast<void>(first_id + count); }
   // What the table holds, each row as TopicRecord::after shows it.
   virtual std::set<std::string> Table() { return {}; }
 };
@@ -60,6 +62,7 @@ struct SourceTap {
   std::atomic<int64_t> fail_at = 0;  // the n-th call from the start; 0 = none
   std::atomic<int64_t> failed = 0;
   std::atomic<int64_t> released = 0;
+  std::atomic<int64_t> replaced = 0;
   std::atomic<bool> running = false;
 };
 
@@ -96,6 +99,11 @@ class TappedWriter final : public ChangeWriter {
     return out_.ServeCopy(chunk_id, timeout);
   }
   Status AdvanceIdle(std::string_view frontier) override { return out_.AdvanceIdle(frontier); }
+  Status RowsReplaced(std::string_view table, std::string_view why) override {
+    TW_TRY(Pass());
+    ++tap_.replaced;
+    return out_.RowsReplaced(table, why);
+  }
   Status Flush() override { return out_.Flush(); }
 
  private:
@@ -601,6 +609,110 @@ TEST_P(SourceConformance, ACopyOnRequestEndsWithoutTheRowsThatAreGone) {
                 records.begin(), records.end(),
                 [](const TopicRecord& record) { return record.operation == Operation::kSweep; }),
             2);
+}
+
+// --- rows that are replaced without changes of rows ---
+
+// Of sources whose log holds such statements.
+class ReplacedRowsConformance : public SourceConformance {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ReplacedRowsConformance);
+
+TEST_P(ReplacedRowsConformance, TheTableIsCopiedAgainAndSwept) {
+  WithSnapshots();
+  bench_->Preload(0, kLoaded);
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  ASSERT_TRUE(WaitForCopies());
+  Settle(kUnusedId);
+  bench_->Replace(kLoaded / 2, kLoaded);
+  ASSERT_TRUE(WaitFor([&] { return tap_->replaced == 1 && Status().snapshots.settled; }));
+  Settle(kUnusedId + 1);
+  const SnapshotsStatus snapshots = Status().snapshots;
+  Stop();
+  EXPECT_EQ(Fold(), bench_->Table());
+  ASSERT_EQ(snapshots.units.size(), 2u);
+  EXPECT_EQ(snapshots.units.front().reason, "rows_replaced");
+  EXPECT_TRUE(snapshots.stale.empty());
+}
+
+TEST_P(ReplacedRowsConformance, ACopyThatIsUnderWayBeginsAgain) {
+  WithSnapshots();
+  bench_->Preload(0, kLoaded);
+  Start();
+  {
+    const std::jthread writer = Writer(kLoaded);
+    ASSERT_TRUE(WaitForRows(20));
+    bench_->Replace(kLoaded / 2, kLoaded);
+    ASSERT_TRUE(WaitFor([&] { return tap_->replaced == 1 && Status().snapshots.settled; }));
+  }
+  Settle(kUnusedId);
+  Stop();
+  EXPECT_EQ(Fold(), bench_->Table());
+}
+
+TEST_P(ReplacedRowsConformance, NoDeathOfTheProcessForgetsIt) {
+  WithSnapshots();
+  OpenTopic({.completion = StubMemoryTopic::Completion::kManual});
+  bench_->Preload(0, kLoaded);
+  // Each process lives until so many batches are stored after the rows were replaced.
+  int64_t unused = kUnusedId;
+  for (const size_t batches : {0, 1, 2, 3, 5, 8, 1'000}) {
+    Start();
+    const std::jthread disk([&](std::stop_token stop) {
+      while (!stop.stop_requested()) {
+        topic_->RunPending(1);
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+    });
+    ASSERT_TRUE(WaitForStreaming());
+    ASSERT_TRUE(WaitForCopies());
+    Settle(unused++);
+    bench_->Replace(static_cast<int64_t>(batches), kLoaded);
+    if (batches == 1'000) {
+      ASSERT_TRUE(WaitFor([&] { return tap_->replaced >= 1 && Status().snapshots.settled; }));
+      Settle(unused++);
+      Stop();
+      break;
+    }
+    ASSERT_TRUE(WaitFor([&] { return tap_->replaced >= 1; }));
+    const size_t stored = Contents(*topic_).size();
+    ASSERT_TRUE(
+        WaitFor([&] { return batches == 0 || Contents(*topic_).size() > stored + batches * 3; }));
+    Kill();
+  }
+  EXPECT_EQ(Fold(), bench_->Table());
+}
+
+TEST_P(ReplacedRowsConformance, WhereNothingIsCopiedByItselfTheTableIsNamed) {
+  bench_->Preload(0, kLoaded);
+  WithSnapshots();
+  snapshot_.mode = SnapshotMode::kNever;
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  ASSERT_TRUE(WaitFor([&] { return Status().snapshots.settled; }));
+  bench_->Commit(kLoaded, 1);
+  ASSERT_TRUE(WaitForRows(1));
+  const std::string table = Rows(Contents(*topic_))[0].table;
+  bench_->Replace(0, kLoaded);
+  const auto named = [&] {
+    const std::vector<StaleTable> stale = Status().snapshots.stale;
+    return stale.size() == 1 && stale[0].table == table && !stale[0].why.empty();
+  };
+  ASSERT_TRUE(WaitFor(named));
+  Settle(kUnusedId);  // durable by now
+  Stop();
+  Start();
+  ASSERT_TRUE(WaitForStreaming());
+  EXPECT_TRUE(named());
+  EXPECT_EQ(MostCopiesOfARow(), 0u);
+  ASSERT_OK(capture_->RequestSnapshot("shop", {table, {}, {}}));
+  ASSERT_TRUE(WaitFor([&] {
+    const SnapshotsStatus snapshots = Status().snapshots;
+    return snapshots.tables_waiting == 0 && snapshots.units.size() == 1;
+  }));
+  EXPECT_TRUE(Status().snapshots.stale.empty());
+  Stop();
+  EXPECT_EQ(Fold(), bench_->Table());
 }
 
 }  // namespace tailwater

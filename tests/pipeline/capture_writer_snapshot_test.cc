@@ -54,6 +54,11 @@ class FakePort final : public SnapshotPort {
     copy.pop_front();
     return step;
   }
+  void RowsReplaced(std::string_view table, std::string_view why) override {
+    replaced.emplace_back(table, why);
+    std::erase_if(waiting, [&](const auto& chunk) { return chunk.second == table; });
+    Want({{}, {{"snapshot/shop/again", "unit"}}});
+  }
   void Durable() override { ++durable; }
 
   void Want(SnapshotNotes wanted) {
@@ -66,7 +71,7 @@ class FakePort final : public SnapshotPort {
   std::map<std::string, ReadyChunk> ready;
   std::deque<CopyStep> copy;
   std::vector<int64_t> next_versions;
-  std::vector<std::pair<std::string, std::string>> discarded, refused;
+  std::vector<std::pair<std::string, std::string>> discarded, refused, replaced;
   std::vector<std::pair<std::string, uint64_t>> published;
   int streaming = 0;
   int durable = 0;
@@ -346,6 +351,66 @@ TEST_F(CaptureWriterSnapshotTest, ARowThatIsTooLargeLosesItsColumnsWhereThatIsAl
   ASSERT_OK(High("run/1"));
   EXPECT_THAT(LogWithoutFrontiers(), ElementsAre("schema public.orders", "read public.orders 1,a",
                                                  "read public.orders 2,(omitted)"));
+}
+
+// --- rows that are replaced ---
+
+TEST_F(CaptureWriterSnapshotTest, ReplacedRowsAreNotedNoLaterThanTheFrontierThatPassesThem) {
+  Open({.completion = Completion::kManual});
+  Change1(Operation::kInsert, 7);
+  ASSERT_OK(writer_->RowsReplaced("public.orders", "RENAME TABLE"));
+  EXPECT_THAT(fake_.replaced, ElementsAre(Pair("public.orders", "RENAME TABLE")));
+  EXPECT_THAT(fake_.next_versions, ElementsAre(checkpoint_->last_version() + 1));
+  ASSERT_OK(writer_->AdvanceIdle("1/9"));
+  size_t batches = 0;
+  for (; topic_->RunPending(1) > 0; ++batches) {
+    if (StoredFrontier() == "1/9") {
+      EXPECT_TRUE(topic_->State().contains("snapshot/shop/again"));
+    }
+  }
+  EXPECT_GT(batches, 0u);
+  EXPECT_EQ(topic_->State().at("snapshot/shop/again"), "unit");
+  EXPECT_EQ(StoredFrontier(), "1/9");
+}
+
+TEST_F(CaptureWriterSnapshotTest, ADeathBehindReplacedRowsForgetsThemOnlyWithTheFrontier) {
+  for (const bool stored : {false, true}) {
+    Open({.completion = Completion::kManual});
+    ASSERT_OK(writer_->RowsReplaced("public.orders", "RENAME TABLE"));
+    Change1(Operation::kInsert, 7);
+    const std::string frontier = fmt::format("1/{}", transactions_);
+    ASSERT_OK(writer_->Flush());
+    if (stored) {
+      EXPECT_EQ(topic_->RunPending(1), 1u);
+    }
+    Crash();
+    EXPECT_EQ(StoredFrontier() == frontier, stored);
+    EXPECT_EQ(topic_->State().contains("snapshot/shop/again"), stored);
+  }
+}
+
+TEST_F(CaptureWriterSnapshotTest, ChunksOfATableWhoseRowsAreReplacedAreDiscarded) {
+  Open();
+  Low("run/1");
+  fake_.waiting["run/2"] = "public.other";
+  ASSERT_OK(writer_->OnWatermark({Watermark::Kind::kLow, "run/2", true}));
+  fake_.ready["run/1"] = Rows({{1, "a"}});
+  ASSERT_OK(writer_->RowsReplaced("public.orders", "RENAME TABLE"));
+  EXPECT_THAT(fake_.discarded, ElementsAre(Pair("run/1", HasSubstr("replaced"))));
+  ASSERT_OK(High("run/1"));
+  EXPECT_THAT(Log(), IsEmpty());
+}
+
+TEST_F(CaptureWriterSnapshotTest, ReplacedRowsInsideATransactionBreakTheContract) {
+  Open();
+  ASSERT_OK(Begin("0/10"));
+  EXPECT_THAT(writer_->RowsReplaced("public.orders", "RENAME TABLE"),
+              IsErrorWith("source_contract_broken"));
+}
+
+TEST_F(CaptureWriterTest, ReplacedRowsThatNobodyCanCopyEndTheRun) {
+  Open();
+  EXPECT_THAT(writer_->RowsReplaced("public.orders", "RENAME TABLE"), IsErrorWith("rows_replaced"));
 }
 
 // --- notes ---

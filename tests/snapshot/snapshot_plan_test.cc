@@ -365,6 +365,104 @@ TEST_F(SnapshotPlanTest, KeylessTablesAreCopiedOneAtATime) {
   EXPECT_TRUE(markers_.empty()) << "the sweep lies at the copy's own place";
 }
 
+TEST_F(SnapshotPlanTest, ReplacedRowsAreCopiedAgainAndSwept) {
+  Begin({Table("a", 5)});
+  Publish(Next());
+  EXPECT_EQ(plan_->tables_copied(), 1u);
+  plan_->RowsReplaced("public.a", "RENAME TABLE", true, Now());
+  EXPECT_EQ(plan_->tables_copied(), 0u);
+  EXPECT_TRUE(plan_->StaleTables().empty()) << "a unit is there";
+  Take(700);
+  Restart({Table("a", 5)});
+  ASSERT_EQ(plan_->open_units().size(), 1u);
+  EXPECT_EQ(StatusOf(2)->reason, "rows_replaced");
+  Publish(Next());
+  ASSERT_EQ(markers_.size(), 1u);
+  EXPECT_EQ(markers_[0].sweep_below, 700);
+  EXPECT_EQ(markers_[0].addressee, "");
+  EXPECT_EQ(plan_->tables_copied(), 1u);
+  Restart({Table("a", 5)});
+  EXPECT_TRUE(plan_->open_units().empty());
+  EXPECT_EQ(plan_->tables_copied(), 1u);
+}
+
+TEST_F(SnapshotPlanTest, WhatIsUnderWayOfReplacedRowsBeginsAgain) {
+  Begin({Table("a")});
+  Publish(Range("10"));
+  const SnapshotJob job = Range("20");
+  Take();
+  plan_->RowsReplaced("public.a", "RENAME TABLE", true, Now());
+  EXPECT_FALSE(plan_->Wants(job));
+  EXPECT_TRUE(plan_->Published(job, {}, Now()).empty()) << "its rows are the old ones";
+  EXPECT_FALSE(plan_->NextJob(time_).has_value()) << "not stored, and not settled";
+  Take(700);
+  Settle();
+  ASSERT_EQ(plan_->open_units().size(), 1u);
+  EXPECT_EQ(StatusOf(1)->reason, "rows_replaced");
+  Publish(Range(""));
+  ASSERT_EQ(markers_.size(), 1u);
+  EXPECT_EQ(markers_[0].sweep_below, 700);
+}
+
+TEST_F(SnapshotPlanTest, ReplacedRowsOfATableThatNobodyMetYetAreNotForgotten) {
+  Load();
+  plan_->RowsReplaced("public.a", "RENAME TABLE", true, Now());
+  Take(700);
+  Restart({Table("a", 5), Table("b", 5)});
+  EXPECT_EQ(plan_->open_units().size(), 2u);
+  EXPECT_EQ(StatusOf(1)->reason, "rows_replaced");
+}
+
+TEST_F(SnapshotPlanTest, AnEndThatIsStoredLaterDoesNotHideThatRowsWereReplaced) {
+  std::vector<SnapshotTable> tables;
+  for (int i = 0; i < 100; ++i) tables.push_back(Table("t" + std::to_string(i), 5));
+  Begin(tables);
+  const SnapshotJob job = Next();
+  Publish(job);
+  ASSERT_TRUE(state_.contains("snapshot/shop/" + std::to_string(job.unit)));
+  plan_->RowsReplaced(job.request.table, "RENAME TABLE", false, Now());
+  Take();
+  Restart(tables);
+  ASSERT_EQ(plan_->StaleTables().size(), 1u);
+  EXPECT_EQ(plan_->StaleTables()[0].table, job.request.table);
+}
+
+TEST_F(SnapshotPlanTest, WhereNothingIsCopiedByItselfReplacedRowsAreNamedUntilACopyEnds) {
+  Load();
+  plan_->Meet({Table("a", 5), Table("b", 5)}, false, Now());
+  plan_->RowsReplaced("public.a", "EXCHANGE PARTITION", false, Now());
+  Take();
+  Load();
+  plan_->Meet({Table("a", 5), Table("b", 5)}, false, Now());
+  EXPECT_TRUE(plan_->open_units().empty());
+  ASSERT_EQ(plan_->StaleTables().size(), 1u);
+  EXPECT_EQ(plan_->StaleTables()[0].why, "EXCHANGE PARTITION");
+  EXPECT_EQ(plan_->StaleTables()[0].since_micros, 1'000);
+
+  ASSERT_OK(plan_->Add({"public.a", "id > 3", ""}, Now()));
+  EXPECT_EQ(plan_->StaleTables().size(), 1u) << "a part of the rows is not all of them";
+  ASSERT_OK(plan_->Change(std::nullopt, SnapshotAction::kCancel, Now()));
+  ASSERT_OK(plan_->Add({"public.a", "", ""}, Now()));
+  EXPECT_TRUE(plan_->StaleTables().empty());
+  ASSERT_OK(plan_->Change(std::nullopt, SnapshotAction::kCancel, Now()));
+  EXPECT_EQ(plan_->StaleTables().size(), 1u);
+  ASSERT_OK(plan_->Add({"public.a", "", ""}, Now()));
+  Take();
+  Settle();
+  Publish(Next());
+  EXPECT_TRUE(plan_->StaleTables().empty());
+  Load();
+  EXPECT_TRUE(plan_->StaleTables().empty());
+}
+
+TEST_F(SnapshotPlanTest, ATableThatIsGoneIsNotStale) {
+  Load();
+  plan_->Meet({Table("a", 5), Table("b", 5)}, false, Now());
+  plan_->RowsReplaced("public.a", "RENAME TABLE", false, Now());
+  plan_->Meet({Table("b", 5)}, false, Now());
+  EXPECT_TRUE(plan_->StaleTables().empty());
+}
+
 TEST_F(SnapshotPlanTest, ATableThatIsGoneEndsItsUnit) {
   Begin({Table("a")});
   plan_->EndGone(Next(), Now());

@@ -39,6 +39,11 @@ class Stream {
     std::lock_guard lock(mutex_);
     discards_[table] = times;
   }
+  // The stream meets the statement that replaced the table's rows.
+  void Replace(const std::string& table) {
+    std::lock_guard lock(mutex_);
+    replaced_.push_back(table);
+  }
   void Kill() {
     std::lock_guard lock(mutex_);
     killed_ = true;
@@ -64,10 +69,18 @@ class Stream {
   void Run(const std::stop_token& stop) {
     run_.Streaming();
     while (!stop.stop_requested()) {
+      for (const std::string& table : TakeReplaced()) {
+        run_.RowsReplaced(table, "RENAME TABLE");
+        Store(run_.TakeNotes(++version_));
+      }
       if (run_.wants_turn()) Store(run_.TakeNotes(++version_));
       const auto mark = tables_.NextMark(1ms);
       if (mark) Meet(*mark, stop);
     }
+  }
+  std::vector<std::string> TakeReplaced() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(replaced_, {});
   }
   void Meet(const ScriptedTables::Mark& mark, const std::stop_token& stop) {
     switch (mark.kind) {
@@ -141,6 +154,7 @@ class Stream {
   mutable std::mutex mutex_;
   bool killed_ = false;
   std::map<std::string, int> discards_;
+  std::vector<std::string> replaced_;
   std::map<std::string, std::vector<int64_t>> rows_;
   std::vector<int64_t> sweeps_;
   size_t lasts_ = 0;
@@ -554,6 +568,52 @@ TEST_F(SnapshotRunTest, ANewSinkThatTheTopicCannotServeGetsACopyOfItsOwn) {
   EXPECT_EQ(unit.request.addressee, "second");
   EXPECT_THAT(stream_->sweeps(), SizeIs(1));
   End();
+}
+
+TEST_F(SnapshotRunTest, ReplacedRowsAreCopiedAgainAndSwept) {
+  tables_.AddTable("a", 25);
+  tables_.AddTable("b", 5);
+  Start();
+  WaitSettled();
+  stream_->Replace("public.a");
+  ASSERT_TRUE(Eventually([&] { return stream_->rows()["public.a"].size() == 50; }));
+  WaitSettled();
+  EXPECT_THAT(stream_->rows()["public.b"], SizeIs(5));
+  EXPECT_THAT(stream_->sweeps(), SizeIs(1));
+  EXPECT_EQ(run_->GetStatus().units.front().reason, "rows_replaced");
+  EXPECT_EQ(run_->GetStatus().tables_copied, 2u);
+}
+
+TEST_F(SnapshotRunTest, ReplacedRowsHaveWritersToWaitFor) {
+  tables_.AddTable("a", 5);
+  Start();
+  WaitSettled();
+  tables_.HoldSettle(true);
+  stream_->Replace("public.a");
+  ASSERT_TRUE(Eventually([&] { return StateOf("a") == SnapshotState::kWaiting; }));
+  ASSERT_TRUE(Eventually([&] { return StatusOf("a")->waits_for == "pid 4711"; }));
+  EXPECT_EQ(tables_.reads(), 1u);
+  tables_.HoldSettle(false);
+  WaitSettled();
+  EXPECT_EQ(tables_.reads(), 2u);
+}
+
+TEST_F(SnapshotRunTest, WhereNothingIsCopiedByItselfReplacedRowsAreNamed) {
+  options_.options.mode = SnapshotMode::kNever;
+  tables_.AddTable("a", 5);
+  Start();
+  WaitSettled();
+  stream_->Replace("public.a");
+  ASSERT_TRUE(Eventually([&] { return run_->GetStatus().stale.size() == 1; }));
+  End();
+  Start();
+  WaitSettled();
+  ASSERT_THAT(run_->GetStatus().stale, SizeIs(1));
+  EXPECT_EQ(run_->GetStatus().stale[0].table, "public.a");
+  EXPECT_EQ(tables_.reads(), 0u);
+  ASSERT_OK(run_->Request({"public.a", "", ""}));
+  ASSERT_TRUE(Eventually([&] { return StateOf("a") == SnapshotState::kDone; }));
+  EXPECT_THAT(run_->GetStatus().stale, SizeIs(0));
 }
 
 TEST_F(SnapshotRunTest, AThousandTablesEnd) {

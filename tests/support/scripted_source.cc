@@ -70,7 +70,9 @@ class ScriptedSource final : public Source {
       }
       const ScriptedServer::Entry entry = server_.log_[next];
       lock.unlock();
-      if (entry.chunk_id.empty()) {
+      if (entry.replaced) {
+        TW_TRY(out.RowsReplaced(Orders()->table(), "the test put other rows in their place"));
+      } else if (entry.chunk_id.empty()) {
         TW_TRY(Send(next, entry.rows, out, stop));
       } else {
         TW_TRY(out.OnWatermark({entry.mark, entry.chunk_id, true}));
@@ -194,7 +196,7 @@ class ScriptedReader final : public SnapshotReader {
   Status Mark(Watermark::Kind kind, const std::string& chunk_id) {
     std::lock_guard lock(server_.mutex_);
     TW_TRY(Check());
-    server_.log_.push_back({{}, chunk_id, kind});
+    server_.log_.push_back({{}, chunk_id, kind, false});
     server_.changed_.notify_all();
     return {};
   }
@@ -214,6 +216,14 @@ Result<std::unique_ptr<SnapshotReader>> ScriptedSource::OpenSnapshotReader(std::
 void ScriptedServer::Preload(int64_t first_id, int count) {
   std::lock_guard lock(mutex_);
   for (int i = 0; i < count; ++i) table_[first_id + i] = "preloaded";
+}
+
+void ScriptedServer::Replace(int64_t first_id, int count) {
+  std::lock_guard lock(mutex_);
+  table_.clear();
+  for (int i = 0; i < count; ++i) table_[first_id + i] = "put in its place";
+  log_.push_back({{}, {}, {}, true});
+  changed_.notify_all();
 }
 
 void ScriptedServer::AllowSnapshots() {
@@ -256,7 +266,7 @@ void ScriptedServer::CommitLocked(std::vector<Row> rows) {
       table_[row.id] = row.note;
     }
   }
-  log_.push_back({std::move(rows), {}, {}});
+  log_.push_back({std::move(rows), {}, {}, false});
   changed_.notify_all();
 }
 

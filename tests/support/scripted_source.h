@@ -34,6 +34,8 @@ class ScriptedServer {
   void Refuse(std::optional<Error> error);
   // Rows that are there before anybody reads the log.
   void Preload(int64_t first_id, int count);
+  // Other rows are put in the place of all that are there; the log holds no change of a row.
+  void Replace(int64_t first_id, int count);
   // The table can be copied, from now on.
   void AllowSnapshots();
   // From now on rows of each chunk change right after they were read, before its high watermark.
@@ -56,11 +58,12 @@ class ScriptedServer {
  private:
   friend class ScriptedSource;
   friend class ScriptedReader;
-  // A place in the log: a transaction, or a watermark.
+  // A place in the log: a transaction, a watermark, or a statement that replaced the rows.
   struct Entry {
     std::vector<Row> rows;
     std::string chunk_id;
     Watermark::Kind mark = Watermark::Kind::kLow;
+    bool replaced = false;
   };
   void CommitLocked(std::vector<Row> rows);
 

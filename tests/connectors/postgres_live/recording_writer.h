@@ -126,6 +126,13 @@ class RecordingWriter final : public ChangeWriter {
     changed_.notify_all();
     return {};
   }
+  Status RowsReplaced(std::string_view table, std::string_view) override {
+    std::lock_guard lock(mutex_);
+    TW_TRY(Count());
+    replaced_.emplace_back(table);
+    changed_.notify_all();
+    return {};
+  }
   Status Flush() override {
     std::lock_guard lock(mutex_);
     ++flushes_;
@@ -235,6 +242,7 @@ class RecordingWriter final : public ChangeWriter {
   std::vector<std::pair<SourceIdentity, std::optional<Position>>> established_;
   std::vector<std::string> idle_;
   std::vector<std::string> marks_;
+  std::vector<std::string> replaced_;
   size_t appended_ = 0;
   int flushes_ = 0;
   int room_calls_ = 0;
