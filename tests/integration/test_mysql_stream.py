@@ -123,21 +123,21 @@ def test_cascades_are_what_the_log_says(live):
 def test_tables_of_every_shape(live):
     odd = ["Quo`te", "do.t", "UPPER", "sp ace", "ü$", "select", "semi;colon"]
     wide = ", ".join(f"c{n} int" for n in range(300))
-    live.sql("create table stored (id int primary key, a int, s int generated always as (a * 2) stored, v int generated always as (a + 1) virtual, "
+    live.sql("create table computed (id int primary key, a int, s int generated always as (a * 2) stored, v int generated always as (a + 1) virtual, "
              "h int invisible)", "create table keyless (a int, b varchar(20))", "create table uniq (a int not null, b int, unique (a))",
              f"create table wide (id int primary key, {wide})", "create table prefix_key (k varchar(100), v int, primary key (k(10)))",
              "create table parts (id int primary key, v int) partition by range (id) (partition a values less than (10), partition b values less than (100))",
              *[f"create table `{name.replace('`', '``')}` (`K.1` int primary key, `va``l` text)" for name in odd])
-    live.sql("insert into stored (id, a, h) values (1, 1, 1)", "update stored set a = 5", "insert into keyless values (1, 'x'), (1, 'x'), (2, null)",
+    live.sql("insert into computed (id, a, h) values (1, 1, 1)", "update computed set a = 5", "insert into keyless values (1, 'x'), (1, 'x'), (2, null)",
              "delete from keyless where a = 1 limit 1", "update keyless set b = 'y' where a = 2",
              "insert into uniq values (1, 1)", "update uniq set b = 2", "insert into wide (id, c0, c7, c8, c299) values (1, 1, 2, 3, 4)",
              "update wide set c1 = 5, c7 = null", "insert into prefix_key values ('long enough to be cut', 1)", "update prefix_key set v = 2",
              "insert into parts values (1, 1), (50, 1)", "update parts set id = 60 where id = 1", "delete from parts where id = 50",
              *[f"insert into `{name.replace('`', '``')}` values (1, 'it''s')" for name in odd])
     live.settle()
-    for name in ("stored", "keyless", "uniq", "wide", "prefix_key", "parts", *odd):
+    for name in ("computed", "keyless", "uniq", "wide", "prefix_key", "parts", *odd):
         live.wait_equal(name)
-    inserted = next(r for r in live.records("stored") if r["op"] == "insert")
+    inserted = next(r for r in live.records("computed") if r["op"] == "insert")
     assert inserted["after"] == {"id": 1, "a": 1, "s": 2, "v": 2, "h": 1}
     assert [r["key"] for r in live.records("keyless")] == [None] * 5 or not any(r["key"] for r in live.records("keyless"))
 
