@@ -51,7 +51,7 @@ def load(server, changes, per_transaction):
     cursor.execute(f"""create procedure fill() begin
         declare t int default 0;
         while t < {changes // per_transaction} do
-          insert into small select i, i % 100, (i % 100000) / 100, concat('item ', i), concat(md5(i), 'abcde'), now(6), i % 2 = 0
+          insert into small select i, i % 100, (i % 100000) / 100, concat('item ', i), concat(left(sha2(i, 256), 32), 'abcde'), now(6), i % 2 = 0
             from (select t * {per_transaction} + n + 1 i from numbers) x;
           set t = t + 1;
         end while; end""")

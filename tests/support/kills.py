@@ -7,8 +7,9 @@ import re
 import threading
 import time
 
-from tests.support.daemon import Pipeline
-from tests.support.workload import COLUMNS, TABLES, Workload, as_multiset, create_tables, differences, source_rows
+from tests.support.daemon import Pipeline, wait_until
+from tests.support.table_copy import assert_equal, reads
+from tests.support.workload import COLUMNS, DIALECTS, TABLES, Workload, as_multiset, create_tables, differences, source_rows
 
 
 OTHER_SOURCES = {"postgres": ("mysql_",), "mysql": ("pg_",)}
@@ -153,3 +154,41 @@ def survive_kills(server, home, kills, seed):
         columns = ", ".join(COLUMNS[table])
         assert differences(source_rows(server, table), as_multiset(pipeline.copy(f"select {columns} from {table}"))) == "", table
     assert len([p for p in hit if p]) >= len(points) // 2, f"few named crash points fired: {dict(hit)}"
+
+
+def survive_kills_while_copying(server, home, kills, seed, rows, chunk=1000, workers=2):
+    """What is repeated is at most one chunk per worker and kill, and the copy ends equal to the source."""
+    chance = random.Random(seed)
+    points = [point for point in crash_points(server.TYPE) if not point.startswith(("kafka_", "sink_rew", "topic_taken_over", "gap_", "handover"))]
+    create_tables(server)
+    dialect = DIALECTS[server.TYPE]
+    server.sql("create table big (id bigint primary key, v varchar(100) not null)")
+    dialect.insert_numbers(server, "big", "g, concat('row ', g)", rows)
+    server.sql(f"create table quiet (a int, b {dialect.hash_type}, primary key (a, b))")
+    dialect.insert_numbers(server, "quiet", f"g % 10, {dialect.hash_of_g}", 20_000)
+    pipeline = Pipeline(home, server, [*TABLES, "public.big", "public.quiet"],
+                        source_options={"snapshot": {"chunk_rows": chunk, "workers": workers}})
+    writer = Writer(server, seed)
+    writer.start()
+    started, fired = time.monotonic(), 0
+    for kill in range(kills):
+        environment = {"TAILWATER_CRASH_POINT": f"{points[kill // 2 % len(points)]}:{chance.choice([1, 2, 5, 20])}"} if kill % 2 else {}
+        with pipeline.start(**environment) as daemon:
+            try:
+                daemon.process.wait(chance.uniform(0.15, 0.6))
+                fired += 1
+            except Exception:
+                pass  # still running: the context manager kills it
+    print(f"{kills} kills in {time.monotonic() - started:.0f} s, {fired} at named points")
+    with pipeline.start() as daemon:
+        wait_until("all copies", lambda: daemon.answers() and daemon.source()["state"] == "streaming" and
+                   daemon.source()["snapshots"]["tables_waiting"] == 0, 120)
+    writer.stop()
+    pipeline.catch_up()
+    for table, columns in {**COLUMNS, "big": ["id", "v"], "quiet": ["a", "b"]}.items():
+        assert_equal(pipeline, table, columns)
+    records = pipeline.topic()
+    assert len({record["id"] for record in records}) == len(records)
+    repeated = len(reads(records, "public.big")) - rows
+    print(f"{repeated} rows of {rows} were copied more than once")
+    assert repeated <= (kills + 1) * workers * chunk

@@ -32,6 +32,7 @@ class Postgres:
     touch_setting = "insert into settings values (%s, %s) on conflict (name) do update set name = excluded.name"
     spoil_setting = "insert into settings values (%s, 'never seen') on conflict (name) do update set value = 'never seen'"
     raise_two_visits = "update visits set visitor = visitor + 1 where ctid in (select ctid from visits where page = %s limit 2)"
+    hash_type, hash_of_g = "uuid", "md5(g::text)::uuid"
     delete_three_visits = "delete from visits where ctid in (select ctid from visits where page = %s limit 3)"
 
     @staticmethod
@@ -45,6 +46,11 @@ class Postgres:
     @staticmethod
     def insert_events(cursor, first, last, kind):
         cursor.execute("insert into events (id, kind) select g, %s from generate_series(%s, %s) g", (kind, first, last))
+
+    @staticmethod
+    def insert_numbers(server, table, expressions, count):
+        """A row of the expressions for each `g` from 1 to `count`."""
+        server.sql(f"insert into {table} select {expressions} from generate_series(1, {count}) g")
 
 
 class Mysql:
@@ -60,6 +66,7 @@ class Mysql:
     touch_setting = "replace into settings values (%s, %s)"
     spoil_setting = "insert into settings values (%s, 'never seen') on duplicate key update value = 'never seen'"
     raise_two_visits = "update visits set visitor = visitor + 1 where page = %s limit 2"
+    hash_type, hash_of_g = "varchar(100)", "sha2(g, 256)"
     delete_three_visits = "delete from visits where page = %s limit 3"
 
     @staticmethod
@@ -75,6 +82,12 @@ class Mysql:
     @staticmethod
     def insert_events(cursor, first, last, kind):
         cursor.executemany("insert into events (id, kind) values (%s, %s)", [(number, kind) for number in range(first, last + 1)])
+
+    @staticmethod
+    def insert_numbers(server, table, expressions, count):
+        depth = "max_recursive_iterations" if server.is_mariadb else "cte_max_recursion_depth"
+        server.sql([f"set session {depth} = 1000000000", f"insert into {table} with recursive numbers (g) as "
+                    f"(select 1 union all select g + 1 from numbers where g < {count}) select {expressions} from numbers"])
 
 
 DIALECTS = {"postgres": Postgres, "mysql": Mysql}
