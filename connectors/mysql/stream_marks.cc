@@ -86,12 +86,23 @@ void StreamMarks::Forget(const std::string& chunk_id) {
 
 Status StreamMarks::WaitFor(const LogPosition& target, std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  Waiter waiter{&target};
+  Waiter waiter{&target, {}};
   waiters_.push_back(&waiter);
   Changed();
-  Status waited = Await(lock, std::move(stop), [&] { return waiter.met; });
+  Status waited = Await(lock, std::move(stop), [&] { return waiter.met.has_value(); });
   std::erase(waiters_, &waiter);
   return waited;
+}
+
+Result<StreamMarks::Place> StreamMarks::Where(std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  Waiter waiter{nullptr, {}};
+  waiters_.push_back(&waiter);
+  Changed();
+  Status waited = Await(lock, std::move(stop), [&] { return waiter.met.has_value(); });
+  std::erase(waiters_, &waiter);
+  if (!waited) return std::move(waited).error();
+  return *waiter.met;
 }
 
 bool StreamMarks::Take(const std::string& chunk_id) {
@@ -192,7 +203,10 @@ Result<bool> StreamMarks::ShowDue(const Place& place, ChangeWriter& out) {
       found->second.low = place;
     }
   }
-  for (Waiter* const waiter : waiters_) waiter->met = waiter->met || place.Covers(*waiter->target);
+  for (Waiter* const waiter : waiters_) {
+    if (!waiter->met && (waiter->target == nullptr || place.Covers(*waiter->target)))
+      waiter->met = place;
+  }
   if (hold_ == Hold::kPause) {
     hold_ = Hold::kPaused;
     paused_at_ = place;

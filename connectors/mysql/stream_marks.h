@@ -53,6 +53,8 @@ class StreamMarks {
   // The high one is due once the stream covers that. Nothing: at once, and the chunk is not sound.
   void High(const std::string& chunk_id, std::optional<LogPosition> covers);
   void Forget(const std::string& chunk_id);
+  // Where it stands, at its next stop between groups.
+  Result<Place> Where(std::stop_token stop);
   // Waits until the stream covers it.
   Status WaitFor(const LogPosition& target, std::stop_token stop);
 
@@ -98,8 +100,8 @@ class StreamMarks {
   std::string server_;
   std::map<std::string, Chunk> chunks_;
   struct Waiter {
-    const LogPosition* target;
-    bool met = false;
+    const LogPosition* target;  // null: any place will do
+    std::optional<Place> met;
   };
   std::vector<Waiter*> waiters_;
   Hold hold_ = Hold::kNone;
