@@ -366,9 +366,9 @@ Result<TableMap> TableMap::Parse(const Event& event, const LogFormat& format) {
   }
   map.name = {std::string(database), std::string(table)};
   // The length of a type that we do not know is not known either: it comes before all others.
-  std::string_view types = rest;
+  std::string_view ahead = rest, types;
   uint64_t count = 0;
-  if (TakeLenenc(types, count) && count <= kMostColumns && TakeBytes(types, count, types)) {
+  if (TakeLenenc(ahead, count) && count <= kMostColumns && TakeBytes(ahead, count, types)) {
     for (size_t i = 0; i < count; ++i) {
       if (IsKnownType(static_cast<FieldType>(types[i]))) continue;
       return Error{Disposition::kFatal, "mysql_type_unknown",
