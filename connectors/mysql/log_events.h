@@ -19,7 +19,9 @@ namespace tailwater::mysql {
 struct GroupStart {
   std::optional<MysqlGtid> mysql;      // none: anonymous
   std::optional<MariadbGtid> mariadb;  // its server is the header's
-  int64_t commit_time_micros = 0;      // since 1970-01-01 UTC; 0: the event does not say
+  // When this server committed it, since 1970-01-01 UTC. 0: the event does not say (MariaDB, MySQL
+  // before 8.0); its header's timestamp is all there is.
+  int64_t commit_time_micros = 0;
   // MariaDB: the group is one statement alone, no BEGIN … COMMIT.
   bool standalone = false;
   bool ddl = false;
@@ -63,9 +65,11 @@ class PayloadReader {
  public:
   PayloadReader();
   ~PayloadReader();
-  // kFatal "mysql_payload_malformed", "mysql_payload_unknown" (compression).
+  // `event`'s bytes stay until the last Next(). kFatal "mysql_payload_malformed",
+  // "mysql_payload_unknown" (compression).
   Status Begin(const Event& event);
-  // The next inner event whole, header included; nothing: the payload ended. Until the next call.
+  // The next inner event whole, header included, for EventReader::ReadInner(); nothing: the payload
+  // ended, and was as large as it had declared. Until the next call.
   Result<std::optional<std::string_view>> Next();
 
  private:
@@ -74,7 +78,7 @@ class PayloadReader {
 };
 
 // The uncompressed body of a MariaDB compressed rows event (166 to 168), as the event that it
-// stands for. `storage` holds it.
+// stands for. `storage` holds it, and is best used again for the next one.
 Result<Event> Uncompress(const Event& event, const LogFormat& format, std::string& storage);
 
 }  // namespace tailwater::mysql
