@@ -1,6 +1,7 @@
 #include "mysql/sql_statement.h"
 
 #include <algorithm>
+#include <charconv>
 #include <initializer_list>
 #include <span>
 
@@ -132,10 +133,13 @@ class StatementReader {
   void ReadXid() {
     const std::string transaction = XidPart();
     std::string branch;
-    std::string_view format = "1";
+    uint32_t format = 1;
     if (tokens_.Take(',')) branch = XidPart();
     if (tokens_.Take(',')) {
-      format = tokens_.now().text;
+      const bool negative = tokens_.Take('-');
+      const std::string_view digits = tokens_.now().text;
+      std::from_chars(digits.data(), digits.data() + digits.size(), format);
+      if (negative) format = -format;  // the event has its bits
       tokens_.Advance();
     }
     statement_.xid = fmt::format("X'{}',X'{}',{}", transaction, branch, format);

@@ -107,6 +107,7 @@ TEST(SqlStatement, NamesAnXaTransactionInOneForm) {
       {"XA COMMIT X'61AF',X'',1", "xa commit X'61af',X'',1"},
       {"XA COMMIT X'6162',X'',1 ONE PHASE", "xa commit X'6162',X'',1 one phase"},
       {"XA ROLLBACK X'6162',X'',4294967295", "xa rollback X'6162',X'',4294967295"},
+      {"XA COMMIT 'ab','c',-2", "xa commit X'6162',X'63',4294967294"},
       {"XA COMMIT 'ab','c',5", "xa commit X'6162',X'63',5"},
       {"xa commit 'ab'", "xa commit X'6162',X'',1"},
       {"XA COMMIT 0x6162", "xa commit X'6162',X'',1"},
