@@ -84,6 +84,10 @@ class MysqlTools final : public SourceTools {
 Result<std::vector<TableDescription>> DescribeTables(const MysqlConfig& config,
                                                      const SourceContext& context);
 
+// One table, as the stream will describe it; null: there is none.
+Result<SchemaPtr> DescribeSchema(Connection& sql, const MysqlConfig& config,
+                                 const TableName& table);
+
 // The findings of `tailwater check`; see check.cc.
 std::vector<Finding> CheckServer(const MysqlConfig& config, const SourceContext& context);
 

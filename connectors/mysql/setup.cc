@@ -93,13 +93,18 @@ Status Setup::Look() {
     }
     return Error{kOperator, problems.front().code, text};
   }
-  log_file_.clear();
-  // Without the privilege a stream with GTIDs works all the same.
-  if (const Result<LogStatus> status = ReadLogStatus(sql_)) {
-    log_file_ = status->end.file;
-  } else if (sql_.broken() || server_.form() != Form::kMysqlGtid) {
-    return status.error();
+  Result<LogStatus> status = ReadLogStatus(sql_);
+  if (!status) {
+    Error error = std::move(status).error();
+    if (error.code == "mysql_privilege_missing") {
+      TW_ASSIGN_OR_RETURN(const std::string account, ReadAccount(sql_));
+      error.message +=
+          fmt::format(": GRANT REPLICATION SLAVE, {} ON *.* TO {};",
+                      server_.mariadb() ? "BINLOG MONITOR" : "REPLICATION CLIENT", account);
+    }
+    return error;
   }
+  log_ = *std::move(status);
   return {};
 }
 
@@ -110,8 +115,40 @@ SourceIdentity Setup::Identity() const {
       {"positions", std::string(FormName(server_.form()))},
   };
   if (!server_.uuid.empty()) identity["server_uuid"] = server_.uuid;
-  if (!log_file_.empty()) identity["log_file"] = log_file_;
+  identity["log_file"] = log_.end.file;
+  if (!prepared_.empty())
+    identity["prepared_before"] = fmt::format("{}", fmt::join(prepared_, " "));
   return identity;
+}
+
+Result<LogPosition> Setup::Start() {
+  // Before and after: one may be prepared or decided at that moment.
+  TW_TRY(ReadPrepared());
+  TW_ASSIGN_OR_RETURN(LogPosition now, ReadLogEnd(sql_, server_.form()));
+  TW_TRY(ReadPrepared());
+  return now;
+}
+
+Status Setup::ReadPrepared() {
+  const Result<Rows> rows = sql_.Query("XA RECOVER CONVERT XID");
+  // MySQL: only with XA_RECOVER_ADMIN. One that is decided later is then told as unknown.
+  if (!rows) return sql_.broken() ? Status(rows.error()) : Status();
+  const int format = rows->Column("formatID"), first = rows->Column("gtrid_length"),
+            data = rows->Column("data");
+  for (int i = 0; format >= 0 && first >= 0 && data >= 0 && i < rows->size(); ++i) {
+    std::string_view hex = rows->Text(i, data);
+    if (hex.starts_with("0x")) hex.remove_prefix(2);
+    const auto split = static_cast<size_t>(rows->MaybeNumber(i, first).value_or(0)) * 2;
+    if (split > hex.size()) continue;
+    std::string xid = fmt::format("X'{}',X'{}',{}", hex.substr(0, split), hex.substr(split),
+                                  rows->Text(i, format));
+    for (char& c : xid) {
+      if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+    }
+    if (std::find(prepared_.begin(), prepared_.end(), xid) == prepared_.end())
+      prepared_.push_back(std::move(xid));
+  }
+  return {};
 }
 
 Status Setup::CheckFirstStart() {
@@ -134,12 +171,10 @@ Status Setup::CheckFirstStart() {
     return Error{kOperator, "mysql_table_missing",
                  "`tables` selects no table of this server: " + remedy};
   }
-  const Result<LogStatus> status = ReadLogStatus(sql_);
-  if (!status) return sql_.broken() ? Status(status.error()) : Status();
   for (const TableEntryFacts* table : selected.tables) {
     const std::string& database = table->name.schema;
-    const bool left_out = Lists(status->ignore_databases, database) ||
-                          (!status->do_databases.empty() && !Lists(status->do_databases, database));
+    const bool left_out = Lists(log_.ignore_databases, database) ||
+                          (!log_.do_databases.empty() && !Lists(log_.do_databases, database));
     if (left_out) {
       return Error{
           kOperator, "mysql_database_not_logged",
@@ -190,6 +225,12 @@ Result<LogPosition> Setup::CheckResume(const SourceIdentity& identity,
                     "destroy, then run",
                     server_.gtid_mode)};
   }
+  const std::string before = Find(identity, "prepared_before");
+  for (std::string_view rest = before; !rest.empty();) {
+    const std::string_view one = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(std::min(rest.size(), one.size() + 1));
+    prepared_.emplace_back(one);
+  }
   TW_TRY(CheckLogContinues(identity, *position));
   switch (*form) {
     case Form::kMysqlGtid:
@@ -214,15 +255,15 @@ Result<LogPosition> Setup::CheckResume(const SourceIdentity& identity,
 // RESET lets file names and transaction numbers begin anew: sets alone would one day agree again.
 Status Setup::CheckLogContinues(const SourceIdentity& identity, const LogPosition& position) {
   const std::string before = Find(identity, "log_file");
-  if (before.empty() || log_file_.empty() || !SameServer(identity)) return {};
+  if (before.empty() || !SameServer(identity)) return {};
   const auto base = [](std::string_view file) { return file.substr(0, file.rfind('.')); };
-  if (base(before) != base(log_file_)) return {};  // log_bin was given another name
-  if (!FilePosition{log_file_, 4}.Before(FilePosition{before, 4})) return {};
+  if (base(before) != base(log_.end.file)) return {};  // log_bin was given another name
+  if (!FilePosition{log_.end.file, 4}.Before(FilePosition{before, 4})) return {};
   return Gap("mysql_log_reset",
              fmt::format("the server writes {} now, but had written {} already: its log was reset "
                          "(RESET BINARY LOGS AND GTIDS, RESET MASTER), or it was restored from a "
                          "backup",
-                         log_file_, before),
+                         log_.end.file, before),
              fmt::format("changes behind {} cannot be had", Shorten(position.ToString())));
 }
 

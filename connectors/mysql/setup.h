@@ -44,15 +44,19 @@ class Setup {
   // A first start that was cut short goes on with the same server only.
   Status CheckSameServer(const SourceIdentity& identity);
   // Where a first start begins: now.
-  Result<LogPosition> Start() { return ReadLogEnd(sql_, server_.form()); }
+  Result<LogPosition> Start();
 
   // Whether the server still has what follows `frontier`, and has all that came before it; kGap
   // with a named code. The position, in the identity's form.
   Result<LogPosition> CheckResume(const SourceIdentity& identity, const std::string& frontier);
 
   const ServerFacts& server() const { return server_; }
+  // XA transactions that were prepared before the place where the first start began: their rows are
+  // not in what is read, but in what is copied.
+  const std::vector<std::string>& prepared_before() const { return prepared_; }
 
  private:
+  Status ReadPrepared();
   Status CheckMysqlSets(const SourceIdentity& identity, const LogPosition& position);
   Status CheckMariadbDomains(const SourceIdentity& identity, const LogPosition& position);
   Status CheckFile(const SourceIdentity& identity, const LogPosition& position);
@@ -67,7 +71,8 @@ class Setup {
   const SourceContext& context_;
   Connection& sql_;
   ServerFacts server_;
-  std::string log_file_;  // that it writes now; empty: we may not ask
+  LogStatus log_;
+  std::vector<std::string> prepared_;
 };
 
 }  // namespace tailwater::mysql

@@ -1,0 +1,6 @@
+#pragma once
+
+namespace tailwater {
+class Registry;
+void RegisterMysql(Registry& registry);
+}  // namespace tailwater
