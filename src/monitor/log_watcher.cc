@@ -44,11 +44,11 @@ LogWatcher::LogWatcher(std::string component, CreateTools create, Metrics& metri
       safe_bytes_(metrics.GetGauge(
           "tailwater_source_safe_log_bytes",
           "Log that may still be written before the server discards what this source needs.")),
-      headroom_bytes_(metrics.GetGauge("tailwater_source_log_headroom_bytes",
+      headroom_bytes_(metrics.GetGauge("tailwater_source_headroom_bytes",
                                        "Log in front of this source's place that the server still "
                                        "has: it discards from there.")),
       headroom_seconds_(metrics.GetGauge(
-          "tailwater_source_log_headroom_seconds",
+          "tailwater_source_headroom_seconds",
           "Age of the server's oldest log at this source's place: it discards from there.")),
       lag_bytes_(metrics.GetGauge("tailwater_source_lag_bytes",
                                   "End of the server's log minus what this source confirmed.")),
