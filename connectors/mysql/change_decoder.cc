@@ -127,6 +127,7 @@ struct ChangeDecoder::Impl {
   Status RollBackTo(std::string_view name);
   Status Prepare(const Event& event);
   Status Outcome(const SqlStatement& statement);
+  Status Forgive(std::string_view xid);
   Status Apply(const SqlStatement& statement);
   Status Truncate(const TableName& table);
   Status Replaced(const TableName& table, std::string_view why);
@@ -454,16 +455,25 @@ Status ChangeDecoder::Impl::Outcome(const SqlStatement& statement) {
   const auto found = prepared.find(statement.xid);
   if (found == prepared.end()) {
     // One that held no rows is not in the log. One that was rolled back is nothing to us.
-    if (statement.kind == Kind::kXaCommit && !statement.one_phase &&
-        forgiven.erase(statement.xid) == 0) {
-      return XaUnknown();
-    }
+    if (statement.kind == Kind::kXaCommit && !statement.one_phase) TW_TRY(Forgive(statement.xid));
     return EndGroup();
   }
   if (statement.kind == Kind::kXaCommit) TW_TRY(Release(*found->second));
   position.Decide(found->second->id);
   prepared.erase(found);
   return EndGroup();
+}
+
+Status ChangeDecoder::Impl::Forgive(std::string_view xid) {
+  const auto found = forgiven.find(xid);
+  if (found == forgiven.end()) return XaUnknown();
+  forgiven.erase(found);
+  if (!options.captured_tables) return {};
+  TW_ASSIGN_OR_RETURN(const std::vector<TableName> captured, options.captured_tables());
+  for (const TableName& table : captured) {
+    TW_TRY(Replaced(table, "XA COMMIT of what was prepared before the start"));
+  }
+  return {};
 }
 
 // --- statements ---

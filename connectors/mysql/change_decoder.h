@@ -64,6 +64,9 @@ class ChangeDecoder {
     // The schema of a table as the catalog has it now, for a TRUNCATE of one that no row was met of
     // yet. Null: there is no such table. Empty: nobody can tell; such a table counts as replaced.
     std::function<Result<SchemaPtr>(const TableName&)> describe_table;
+    // All tables of ours, as the catalog has them now: those that a transaction of
+    // ForgivePrepared() may have changed, when it is committed. Empty: it is passed over.
+    std::function<Result<std::vector<TableName>>()> captured_tables;
   };
 
   ChangeDecoder(Options options, CatalogFacts& facts);
@@ -75,7 +78,8 @@ class ChangeDecoder {
   // typed.
   void FoldNames(bool fold);
   // XA transactions that were prepared before the place where the very first reading began: their
-  // rows lie before it. Their outcome is passed over: whoever copies tables copies behind it.
+  // rows lie in front of it. Where one is committed, tables that were copied already lack its rows:
+  // all are said to be replaced.
   void ForgivePrepared(const std::vector<std::string>& xids);
 
   // One packet without its status byte. The views of changes live for the call of Append().

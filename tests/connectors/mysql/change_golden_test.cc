@@ -7,6 +7,7 @@
 #include "connectors/mysql/golden_files.h"
 #include "connectors/mysql/recorded_changes.h"
 #include "mysql/change_decoder.h"
+#include "mysql/log_events.h"
 #include "support/matchers.h"
 #include "support/temporary_folder.h"
 
@@ -78,10 +79,35 @@ TEST_P(ChangeGolden, HandsOnWhatTheServerDid) {
   EXPECT_EQ(text, ReadFile(path)) << name_;
 }
 
+// What a server sends that is asked to go on behind `from`. By file it begins there; MySQL's leaves
+// out what the set has, and here all of it comes again; MariaDB's begins each domain behind its
+// last.
+std::vector<std::string> SentAgain(const std::vector<std::string>& packets,
+                                   const LogPosition& from) {
+  if (from.form() != LogPosition::Form::kMariadbGtid) return packets;
+  std::vector<std::string> sent;
+  EventReader reader;
+  reader.Reset(std::nullopt);
+  std::map<uint32_t, MariadbGtid> waits_for = from.mariadb().domains();
+  bool skips = false;
+  for (const std::string& packet : packets) {
+    const auto event = reader.Read(packet);
+    if (event && event->type == EventType::kMariadbGtid) {
+      const MariadbGtid gtid = *ParseMariadbGtid(*event)->mariadb;
+      const auto last = waits_for.find(gtid.domain);
+      skips = last != waits_for.end();
+      if (skips && last->second == gtid) waits_for.erase(last);
+    }
+    const bool of_file = event && (event->type == EventType::kRotate ||
+                                   event->type == EventType::kFormatDescription);
+    if (!skips || of_file) sent.push_back(packet);
+  }
+  return sent;
+}
+
 // From every place between groups on, whatever the server sends again, the rest follows and nothing
-// twice. MariaDB sends nothing of before its position.
+// twice.
 TEST_P(ChangeGolden, GoesOnFromEveryPosition) {
-  if (form_ == LogPosition::Form::kMariadbGtid) GTEST_SKIP();
   struct Stop {
     std::string position;
     size_t lines;
@@ -97,10 +123,11 @@ TEST_P(ChangeGolden, GoesOnFromEveryPosition) {
   });
   const auto is_change = [](const std::string& line) { return !line.starts_with("passed "); };
   for (const Stop& stop : stops) {
+    const LogPosition position = *LogPosition::Parse(form_, stop.position);
     RecordedChanges rest;
     ChangeDecoder again(Options(), catalog_);
-    again.Reset(*LogPosition::Parse(form_, stop.position));
-    Run(again, packets_, rest);
+    again.Reset(position);
+    Run(again, SentAgain(packets_, position.ReadFrom()), rest);
     std::vector<std::string> expected, got;
     std::copy_if(all.lines.begin() + static_cast<ptrdiff_t>(stop.lines), all.lines.end(),
                  std::back_inserter(expected), is_change);
