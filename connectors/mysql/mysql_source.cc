@@ -32,6 +32,15 @@ ChangeDecoder::Options DecoderOptions(const MysqlConfig& config, const SourceCon
           .describe_table = [&config, &session](const TableName& table) -> Result<SchemaPtr> {
             TW_ASSIGN_OR_RETURN(Connection * sql, session.Get());
             return DescribeSchema(*sql, config, table);
+          },
+          .captured_tables = [&context, &session]() -> Result<std::vector<TableName>> {
+            TW_ASSIGN_OR_RETURN(Connection * sql, session.Get());
+            TW_ASSIGN_OR_RETURN(const std::vector<TableEntryFacts> all, ReadTables(*sql));
+            std::vector<TableName> names;
+            for (const auto* table : SelectTables(all, context.tables, context.name).tables) {
+              names.push_back(table->name);
+            }
+            return names;
           }};
 }
 
