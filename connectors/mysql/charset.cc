@@ -4,13 +4,15 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <utility>
 
+#include "mysql/charset_multibyte.h"
+#include "mysql/charset_tables.h"
 #include "mysql/wire_bytes.h"
 #include "support/utf8.h"
 
 namespace tailwater::mysql {
-namespace {
-
 void AppendCodePoint(uint32_t code, std::string& out) {
   if (code < 0x80) {
     out += static_cast<char>(code);
@@ -28,6 +30,8 @@ void AppendCodePoint(uint32_t code, std::string& out) {
     out += static_cast<char>(0x80 | (code & 0x3F));
   }
 }
+
+namespace {
 
 class Utf8 final : public Charset {
  public:
@@ -105,28 +109,69 @@ class Latin1 final : public Charset {
   }
 };
 
-using Charsets = std::map<std::string_view, std::unique_ptr<const Charset>, std::less<>>;
+class SingleByte final : public Charset {
+ public:
+  explicit SingleByte(std::u16string_view high) : high_(high) {}
+  size_t Convert(std::string_view bytes, std::string& out) const override {
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      const auto byte = static_cast<uint8_t>(bytes[i]);
+      const char16_t character = byte < 0x80 ? byte : high_[byte - 0x80U];
+      if (character == 0xFFFD) return i;
+      AppendCodePoint(character, out);
+    }
+    return bytes.size();
+  }
 
-Charsets MakeCharsets() {
-  Charsets sets;
-  sets["utf8mb4"] = std::make_unique<Utf8>(4);
-  sets["utf8mb3"] = std::make_unique<Utf8>(3);
-  sets["utf8"] = std::make_unique<Utf8>(3);
-  sets["ascii"] = std::make_unique<Ascii>();
-  sets["latin1"] = std::make_unique<Latin1>();
-  sets["ucs2"] = std::make_unique<Unicode>(2, false, false);
-  sets["utf16"] = std::make_unique<Unicode>(2, false, true);
-  sets["utf16le"] = std::make_unique<Unicode>(2, true, true);
-  sets["utf32"] = std::make_unique<Unicode>(4, false, false);
-  return sets;
+ private:
+  const std::u16string_view high_;
+};
+
+// Seven bits, some of them Swedish.
+class Swe7 final : public Charset {
+ public:
+  bool is_ascii_based() const override { return false; }
+  size_t Convert(std::string_view bytes, std::string& out) const override {
+    static constexpr std::string_view kBytes = "@[\\]^`{|}~";
+    static constexpr uint16_t kMeant[] = {0xC9, 0xC4, 0xD6, 0xC5, 0xDC,
+                                          0xE9, 0xE4, 0xF6, 0xE5, 0xFC};
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      const auto byte = static_cast<uint8_t>(bytes[i]);
+      if (byte >= 0x7F) return i;
+      const size_t swedish = kBytes.find(bytes[i]);
+      AppendCodePoint(swedish == std::string_view::npos ? byte : kMeant[swedish], out);
+    }
+    return bytes.size();
+  }
+};
+
+std::unique_ptr<const Charset> MakeCharset(std::string_view name) {
+  if (name == "utf8mb4") return std::make_unique<Utf8>(4);
+  if (name == "utf8mb3" || name == "utf8") return std::make_unique<Utf8>(3);
+  if (name == "ascii") return std::make_unique<Ascii>();
+  if (name == "latin1") return std::make_unique<Latin1>();
+  if (name == "ucs2") return std::make_unique<Unicode>(2, false, false);
+  if (name == "utf16") return std::make_unique<Unicode>(2, false, true);
+  if (name == "utf16le") return std::make_unique<Unicode>(2, true, true);
+  if (name == "utf32") return std::make_unique<Unicode>(4, false, false);
+  if (name == "swe7") return std::make_unique<Swe7>();
+  for (const SingleByteTable& table : SingleByteTables()) {
+    if (table.name == name) return std::make_unique<SingleByte>(table.high);
+  }
+  return MakeMultibyteCharset(name);
 }
 
 }  // namespace
 
+// Made when first asked for: tables of the great ones take some milliseconds.
 const Charset* Charset::Find(std::string_view mysql_name) {
-  static const Charsets kSets = MakeCharsets();
-  const auto found = kSets.find(mysql_name);
-  return found == kSets.end() ? nullptr : found->second.get();
+  static std::mutex mutex;
+  static std::map<std::string, std::unique_ptr<const Charset>, std::less<>> made;
+  const std::lock_guard lock(mutex);
+  const auto found = made.find(mysql_name);
+  if (found != made.end()) return found->second.get();
+  auto charset = MakeCharset(mysql_name);
+  if (charset == nullptr) return nullptr;
+  return made.emplace(mysql_name, std::move(charset)).first->second.get();
 }
 
 void Charset::ToUtf8WithReplacements(std::string_view bytes, std::string& out) const {

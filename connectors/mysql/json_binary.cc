@@ -85,6 +85,7 @@ void AppendBase64(std::string_view bytes, std::string& out) {
   static constexpr char kDigits[] =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (size_t i = 0; i < bytes.size(); i += 3) {
+    if (i != 0 && i % 57 == 0) out += "\\n";  // the server's lines have 76 characters
     const size_t count = std::min<size_t>(3, bytes.size() - i);
     uint32_t group = 0;
     for (size_t j = 0; j < 3; ++j) {
