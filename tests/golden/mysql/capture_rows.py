@@ -235,4 +235,5 @@ def main():
             put("charset", str(collation), charset)
 
 
-main()
+if __name__ == "__main__":
+    main()
