@@ -20,7 +20,6 @@ As a program:
 import argparse
 import ctypes
 import fcntl
-import glob
 import json
 import os
 import re
@@ -254,8 +253,9 @@ class MysqlServer:
             raise RuntimeError(f"{self.flavour} did not start:\n{self.log()[-4000:]}")
 
     def _start_once(self, begins, timeout):
-        for left in glob.glob(self.socket + "*"):
-            os.unlink(left)
+        for left in (self.socket, self.socket + ".lock"):
+            if os.path.exists(left):
+                os.unlink(left)
         arguments = program(self.flavour) + self._paths() + [
             f"--socket={self.socket}", f"--pid-file={self.root}/pid", f"--port={self.port}", "--bind-address=127.0.0.1",
             "--skip-name-resolve", "--log-error-verbosity=2" if self.flavour == "mysql" else "--log-warnings=2"]
