@@ -32,6 +32,14 @@ struct ThreadEnd {
 
 }  // namespace
 
+void PrepareClient(Client& client) {
+#ifdef TAILWATER_CONNECTOR_C
+  mysql_optionsv(client.handle, MARIADB_OPT_IO_WAIT, &WaitForLibrary);
+#else
+  (void)client;
+#endif
+}
+
 void InitClientLibrary() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -72,18 +80,19 @@ void Client::Abandon() {
   if (const int fd = socket(); fd >= 0) ::shutdown(fd, SHUT_RDWR);
 }
 
-#ifdef TAILWATER_CONNECTOR_C
-ClientCall::ClientCall(Client& client, std::chrono::milliseconds timeout)
-    : client_(client), outer_(current_call) {
-#else
-ClientCall::ClientCall(Client& client, std::chrono::milliseconds timeout)
-    : client_(client), outer_(current_call), shut_(client.interrupt.stop, Shut{&client}) {
+ClientCall::ClientCall(Client& client, std::chrono::milliseconds timeout, Limit limit)
+    : client_(client),
+      timeout_(timeout),
+      limit_(limit),
+      deadline_(Clock::time_point::max()),
+      outer_(current_call)
+#ifndef TAILWATER_CONNECTOR_C
+      ,
+      shut_(client.interrupt.stop, Shut{&client})
 #endif
+{
   current_call = this;
-  Restart(timeout);
-#ifdef TAILWATER_CONNECTOR_C
-  mysql_optionsv(client_.handle, MARIADB_OPT_IO_WAIT, &WaitForLibrary);
-#endif
+  if (limit_ == Limit::kWhole && timeout_.count() > 0) deadline_ = Clock::now() + timeout_;
 }
 
 ClientCall::~ClientCall() { current_call = outer_; }
@@ -96,14 +105,11 @@ void ClientCall::Shut::operator()() const noexcept {
 }
 #endif
 
-void ClientCall::Restart(std::chrono::milliseconds timeout) {
-  deadline_ = timeout.count() > 0 ? Clock::now() + timeout : Clock::time_point::max();
-}
-
 int ClientCall::WaitFor(int socket, short events) {
   const Interrupt& interrupt = client_.interrupt;
   // Connector/C waits for bytes to read where TLS cannot send: then room to send counts as well.
   if (sending_) events |= POLLOUT;
+  if (limit_ == Limit::kSilence && timeout_.count() > 0) deadline_ = Clock::now() + timeout_;
   for (;;) {
     if (interrupt.stop.stop_requested()) {
       end_ = End::kStopped;

@@ -48,13 +48,13 @@ struct Client {
 class ClientCall {
  public:
   using Clock = std::chrono::steady_clock;
+  enum class Limit : uint8_t { kWhole, kSilence };  // of all that is done, or of each wait
   // `timeout` 0: no limit.
-  ClientCall(Client& client, std::chrono::milliseconds timeout);
+  ClientCall(Client& client, std::chrono::milliseconds timeout, Limit limit = Limit::kWhole);
   ~ClientCall();
   ClientCall(const ClientCall&) = delete;
   ClientCall& operator=(const ClientCall&) = delete;
 
-  void Restart(std::chrono::milliseconds timeout);  // the deadline, from now
   void set_sending(bool sending) { sending_ = sending; }
   LoginRules* login = nullptr;  // of mysql_real_connect()
 
@@ -72,6 +72,8 @@ class ClientCall {
  private:
   enum class End : uint8_t { kNone, kTimeout, kStopped };
   Client& client_;
+  const std::chrono::milliseconds timeout_;
+  const Limit limit_;
   Clock::time_point deadline_;
   End end_ = End::kNone;
   bool sending_ = false;
@@ -87,6 +89,8 @@ class ClientCall {
 
 // Before the first use, and once per thread that uses the library.
 void InitClientLibrary();
+// Before the login: makes the library wait as above.
+void PrepareClient(Client& client);
 
 Error Stopped();
 

@@ -115,6 +115,7 @@ Status Connection::Login(const MysqlConfig& config, const std::string& purpose) 
   const unsigned protocol = rules.local ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
   mysql_options(handle, MYSQL_OPT_PROTOCOL, &protocol);
   rules.Apply(handle);
+  PrepareClient(*client_);
 
   ClientCall call(*client_, config.connect_timeout);
   call.login = &rules;
@@ -146,12 +147,10 @@ Status Connection::PinSession() {
                              "needed (binlog_row_metadata)",
                              server_version_text())};
   }
-  Wait wait;
-  wait.moment = Moment::kConnect;
-  TW_TRY(Query(fmt::format("SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES', "
-                           "net_write_timeout = 3600, wait_timeout = 86400, {} = 0",
-                           mariadb ? "max_statement_time" : "max_execution_time"),
-               wait));
+  TW_TRY(
+      Query(fmt::format("SET SESSION time_zone = '+00:00', sql_mode = 'STRICT_TRANS_TABLES', "
+                        "net_write_timeout = 3600, wait_timeout = 86400, {} = 0",
+                        mariadb ? "max_statement_time" : "max_execution_time")));
   return {};
 }
 
@@ -190,7 +189,7 @@ Result<Rows> Connection::Query(const std::string& sql, const Wait& wait) {
 
 Result<bool> Connection::Stream(const std::string& sql, const Wait& wait, const RowConsumer& row) {
   Client& client = *client_;
-  ClientCall call(client, wait.timeout);
+  ClientCall call(client, wait.timeout, ClientCall::Limit::kSilence);
   call.set_sending(true);
   if (client.broken) return MakeError({2006, "the session has ended"}, wait.moment);
   if (mysql_send_query(client.handle, sql.data(), sql.size()) != 0)
@@ -206,7 +205,6 @@ Result<bool> Connection::Stream(const std::string& sql, const Wait& wait, const 
   const unsigned columns = mysql_num_fields(result.get());
   std::vector<std::string_view> cells(columns);
   for (;;) {
-    call.Restart(wait.timeout);
     const MYSQL_ROW values = mysql_fetch_row(result.get());
     if (values == nullptr) {
       if (mysql_errno(client.handle) == 0) return true;

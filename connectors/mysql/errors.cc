@@ -176,8 +176,15 @@ constexpr std::array kRows = {
     ErrorRow{3159, kAny, "", kOperator, "mysql_tls_failed",
              "the server takes TLS alone (require_secure_transport): set tls.mode: verify-full, or "
              "require"},
+    // Inside of TLS a connection that breaks looks like this, too.
+    ErrorRow{2026, kQuery | kDump, "", kRetry, "mysql_connection_lost", kLost},
+    ErrorRow{2026, kConnect, "eof while reading", kRetry, "mysql_connection_lost", kLost},
+    ErrorRow{2026, kConnect, "connection reset", kRetry, "mysql_connection_lost", kLost},
+    ErrorRow{2026, kConnect, "broken pipe", kRetry, "mysql_connection_lost", kLost},
+    ErrorRow{2026, kConnect, "timed out", kRetry, "mysql_connection_lost", kLost},
+    ErrorRow{2026, kConnect, "success", kRetry, "mysql_connection_lost", kLost},
     ErrorRow{
-        2026, kAny, "", kOperator, "mysql_tls_failed",
+        2026, kConnect, "", kOperator, "mysql_tls_failed",
         "check tls.mode and tls.ca (the default to another host is verify-full). The "
         "certificate that MySQL makes for itself names no host: use verify-ca with its ca.pem, "
         "or tls.fingerprint"},
