@@ -155,6 +155,18 @@ class Handover {
 
   // Looks at everything, changes nothing.
   Status Prepare() {
+    // What is handed over is a slot and a publication, on a server without any of them so far.
+    if (source_.type->type != "postgres") {
+      return Error{
+          kOperator, "handover_not_applicable",
+          fmt::format("source '{}' is of type {}, whose servers keep no place for it: there "
+                      "is nothing to hand over. With GTIDs, write the other server's "
+                      "address into the file and run: it goes on if that server has "
+                      "everything that is captured, and names what is missing if not. Where "
+                      "both share no GTIDs, a new start copies all tables again (`on_gap: "
+                      "resnapshot`)",
+                      source_.name, source_.type->type)};
+    }
     TW_ASSIGN_OR_RETURN(ConfigNode section, ReadSection(source_));
     std::erase_if(section.entries, [&](const ConfigNode::Entry& entry) {
       for (const std::string_view key : {"url", "host", "port", "database", "user"})
@@ -716,7 +728,10 @@ void AddHandoverCommand(CommandLine& line) {
       "it was.\n"
       "--skip-proof spares reading all tables: a row that the new server lacks or has otherwise "
       "stays wrong\n"
-      "in every sink, without a trace, until it is written again.\n\n"
+      "in every sink, without a trace, until it is written again.\n"
+      "A MySQL or MariaDB source with GTIDs needs none of it: write the other server's address "
+      "into "
+      "FILE and run.\n\n"
       "Exit codes: 2 configuration, 3 refused (the message says why), 4 the old server has a "
       "gap.\n\n"
       "Examples:\n"

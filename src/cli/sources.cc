@@ -85,6 +85,14 @@ class SourcesCommand {
         for (const Json& unit : PartOf(snapshots, "units")) {
           if (TextOf(unit, "ended_at").empty()) lines += "  " + SnapshotLine(unit) + "\n";
         }
+        for (const Json& stale : PartOf(snapshots, "stale")) {
+          const std::string name = Printable(TextOf(stale, "table"));
+          lines += fmt::format(
+              "  {} is stale, its rows were replaced: {}; copy it: tailwater sources "
+              "snapshot {}/{} {}\n",
+              name, Printable(TextOf(stale, "why")), Printable(TextOf(pipeline, "name")),
+              Printable(TextOf(source, "name")), name);
+        }
         sources.push_back(std::move(entry));
       }
     }
@@ -165,7 +173,7 @@ class SourcesCommand {
     Json logs = Json::array();
     Json orphans = Json::array();
     TextTable table(0);
-    table.Add({"SOURCE", "SLOT", "READ BY", "KEPT", "UNTIL LOSS", "BEHIND"});
+    table.Add({"SOURCE", "LOG", "READ BY", "KEPT", "UNTIL LOSS", "BEHIND"});
     std::string notes;
     for (const Json& pipeline : PartOf(*status, "pipelines")) {
       for (const Json& source : PartOf(pipeline, "sources")) {
@@ -178,10 +186,26 @@ class SourcesCommand {
           return NumberOf(log, key) ? HumanBytes(WholeOf(log, key)) : std::string(unknown);
         };
         const bool active = PartOf(log, "active").is_boolean() && log["active"].get<bool>();
-        std::string state = TextOf(log, "state");
-        table.Add({Printable(name), state.empty() ? "unknown" : Printable(state),
-                   active ? "a session" : "nobody", bytes("retained_bytes", "unknown"),
-                   bytes("safe_bytes", "no limit"), bytes("confirmed_lag_bytes", "unknown")});
+        // A server that keeps no place for us says so by what it holds in front of ours.
+        const auto headroom = NumberOf(log, "headroom_bytes");
+        const std::string state = TextOf(log, "state");
+        const char* const nothing = log.contains("server_end") ? "not begun" : "unknown";
+        std::string limit = NumberOf(log, "safe_bytes") ? bytes("safe_bytes", "") : std::string();
+        if (const auto seconds = NumberOf(log, "safe_seconds")) {
+          limit += (limit.empty() ? "" : ", ") + HumanSeconds(*seconds);
+        }
+        table.Add({Printable(name), state.empty() ? nothing : Printable(state),
+                   active ? "a session" : "nobody",
+                   headroom ? "nothing for us" : bytes("retained_bytes", "unknown"),
+                   limit.empty() ? "no limit" : limit, bytes("confirmed_lag_bytes", "unknown")});
+        if (headroom) {
+          const auto age = NumberOf(log, "headroom_seconds");
+          notes += fmt::format(
+              "{}: the server holds {} of log in front of our place{}, and removes its log by its "
+              "own rules\n",
+              Printable(name), bytes("headroom_bytes", ""),
+              age ? " (" + HumanSeconds(*age) + ")" : std::string());
+        }
         for (const char* key : {"explanation", "message"}) {
           if (const std::string text = TextOf(log, key); !text.empty()) {
             notes += fmt::format("{}: {}\n", Printable(name), Printable(text));

@@ -156,7 +156,7 @@ class StatusPrinter {
           fmt::format("in the middle of transaction {}: {} of it published", Text(part, "position"),
                       Counted(Whole(Number(part, "published_events").value_or(0)), "event")));
     }
-    Snapshots(At(source, "snapshots"));
+    Snapshots(Text(source, "name"), At(source, "snapshots"));
     Trouble(source);
     if (!Text(log, "code").empty() && Text(log, "code") != Text(source, "code")) {
       Note(palette_.yellow, "the server's log is not known: " + Text(log, "message"));
@@ -166,7 +166,7 @@ class StatusPrinter {
 
   // "snapshot: 3 tables to go, 7 copied, 1,200,000 of about 4,000,000 rows, 45,000 rows/s, 62 s
   // left", then a line per table that is under way; those that only wait for a worker are counted.
-  void Snapshots(const ordered_json& snapshots) {
+  void Snapshots(const std::string& name, const ordered_json& snapshots) {
     constexpr size_t kTablesShown = 12;
     const uint64_t waiting = Whole(Number(snapshots, "tables_waiting").value_or(0));
     if (waiting > 0) {
@@ -190,6 +190,13 @@ class StatusPrinter {
     }
     if (queued > 0)
       Note(palette_.dim, fmt::format("  and {} in the queue", Counted(queued, "table")));
+    for (const ordered_json& stale : At(snapshots, "stale")) {
+      Note(
+          palette_.yellow,
+          fmt::format("table {} is stale: its rows were replaced ({}); `tailwater sources snapshot "
+                      "{} {}` copies it",
+                      Text(stale, "table"), Text(stale, "why"), name, Text(stale, "table")));
+    }
     if (!Text(snapshots, "code").empty()) {
       Note(palette_.yellow,
            fmt::format("snapshot: {}: {}", Text(snapshots, "code"), Text(snapshots, "message")));
@@ -204,19 +211,27 @@ class StatusPrinter {
     if (const auto safe = Number(log, "safe_bytes")) {
       kept.push_back(HumanBytes(Whole(*safe)) + " more until it discards what is needed");
     }
-    if (const auto headroom = Number(log, "headroom_bytes")) {
+    // Of servers that remove their log by rules of their own.
+    const auto headroom = Number(log, "headroom_bytes");
+    if (headroom) {
       const auto age = Number(log, "headroom_seconds");
       kept.push_back("the server still has " + HumanBytes(Whole(*headroom)) +
                      " of log in front of it" + (age ? " (" + HumanSeconds(*age) + ")" : ""));
     }
-    if (const auto loss = Number(log, "seconds_until_loss")) {
+    const auto loss = Number(log, "seconds_until_loss");
+    const auto by_age = Number(log, "safe_seconds");
+    if (loss && by_age && *loss >= *by_age) {
+      kept.push_back("by its age " + HumanSeconds(*loss) + " until it discards what is needed");
+    } else if (loss) {
       kept.push_back("at this pace in " + HumanSeconds(*loss));
     }
     const std::string state = Text(log, "state");
-    if (!state.empty() && state != "reserved") kept.push_back("slot " + state);
+    if (!state.empty() && state != "reserved")
+      kept.push_back((headroom ? "log " : "slot ") + state);
     if (At(log, "active") == false) kept.push_back("no session reads it");
     if (!kept.empty()) {
-      const bool danger = Number(log, "seconds_until_loss").has_value() || state == "lost" ||
+      constexpr double kDay = 86'400;
+      const bool danger = (loss && (!by_age || *loss < kDay)) || state == "lost" ||
                           state == "unreserved" || state == "missing";
       Note(danger ? palette_.yellow : palette_.dim, Join(kept));
     }

@@ -50,6 +50,7 @@ Json LogJson(const LogWatchStatus& log) {
     Add(json, "server_end", health.server_end);
     Add(json, "retained_bytes", health.retained_bytes);
     Add(json, "safe_bytes", health.safe_bytes);
+    Add(json, "safe_seconds", health.safe_seconds);
     Add(json, "headroom_bytes", health.headroom_bytes);
     Add(json, "headroom_seconds", health.headroom_seconds);
     Add(json, "confirmed_lag_bytes", health.confirmed_lag_bytes);
@@ -266,6 +267,11 @@ Json SnapshotsJson(const SnapshotsStatus& snapshots, bool all) {
   json["settled"] = snapshots.settled;
   json["tables_copied"] = snapshots.tables_copied;
   json["tables_waiting"] = snapshots.tables_waiting;
+  for (const StaleTable& table : snapshots.stale) {
+    Json stale = {{"table", table.table}, {"why", table.why}};
+    AddTime(stale, "since", table.since_micros);
+    json["stale"].push_back(std::move(stale));
+  }
   Add(json, "throttled_by", snapshots.throttled_by);
   Add(json, "code", snapshots.code);
   Add(json, "message", snapshots.message);

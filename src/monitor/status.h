@@ -22,8 +22,9 @@ struct DaemonStatus {
 std::string StatusJson(const DaemonStatus& status);
 
 // The snapshots of one source, as the status document and the API show them: {"settled",
-// "tables_copied", "tables_waiting", "rows", …, "units": [{"id", "table", "state", …}]}. `all`:
-// every unit; else those that have not ended and at most the last ten that have.
+// "tables_copied", "tables_waiting", "stale": [{"table", "why", "since"}], "rows", …, "units":
+// [{"id", "table", "state", …}]}. `all`: every unit; else those that have not ended and at most the
+// last ten that have.
 nlohmann::ordered_json SnapshotsJson(const SnapshotsStatus& snapshots, bool all);
 nlohmann::ordered_json SnapshotJson(const SnapshotStatus& snapshot);
 

@@ -7,7 +7,8 @@ namespace {
 
 constexpr const char* kTables = "tailwater_snapshot_tables";
 constexpr const char* kTablesHelp =
-    "Snapshots of tables that have not ended, by their state; done: tables that are copied.";
+    "Snapshots of tables that have not ended, by their state; done: tables that are copied; stale: "
+    "tables whose rows were replaced and that nothing copies.";
 
 }  // namespace
 
@@ -22,6 +23,7 @@ SnapshotMetrics::SnapshotMetrics(Metrics& metrics)
           "tailwater_snapshot_chunks_again_total",
           "Chunks that were read once more, for their table changed under them.")),
       tables_done_(metrics.GetGauge(kTables, kTablesHelp, {{"state", "done"}})),
+      tables_stale_(metrics.GetGauge(kTables, kTablesHelp, {{"state", "stale"}})),
       rows_estimated_(metrics.GetGauge("tailwater_snapshot_rows_estimated",
                                        "Rows of the tables that are being copied, by the server's "
                                        "statistics.")),
@@ -52,6 +54,7 @@ void SnapshotMetrics::Show(const SnapshotsStatus& status) {
   }
   for (size_t i = 0; i < kStates.size(); ++i) tables_[i]->Set(counts[i]);
   tables_done_.Set(static_cast<double>(status.tables_copied));
+  tables_stale_.Set(static_cast<double>(status.stale.size()));
   const bool copying = status.tables_waiting > 0;
   rows_estimated_.Set(copying && status.estimated_rows
                           ? std::optional(static_cast<double>(*status.estimated_rows))
@@ -63,7 +66,8 @@ void SnapshotMetrics::Show(const SnapshotsStatus& status) {
 
 void SnapshotMetrics::Clear() {
   for (Gauge* gauge : tables_) gauge->Clear();
-  for (Gauge* gauge : {&tables_done_, &rows_estimated_, &rows_done_, &seconds_left_, &throttled_}) {
+  for (Gauge* gauge : {&tables_done_, &tables_stale_, &rows_estimated_, &rows_done_, &seconds_left_,
+                       &throttled_}) {
     gauge->Clear();
   }
 }

@@ -30,6 +30,7 @@ class SnapshotMetrics {
   Counter& chunks_again_;
   std::array<Gauge*, kStates.size()> tables_;
   Gauge& tables_done_;
+  Gauge& tables_stale_;
   Gauge& rows_estimated_;
   Gauge& rows_done_;
   Gauge& seconds_left_;

@@ -140,6 +140,26 @@ TEST_F(SourcesTest, PausesAndCancels) {
   EXPECT_EQ(Run({"cancel", "orders", "--all"}), 0) << error_;
 }
 
+TEST_F(SourcesTest, NamesStaleTables) {
+  status_.capture->sources[0].snapshots.stale.push_back({"shop.orders", "RENAME TABLE", 1});
+  EXPECT_EQ(Run({"list"}), 0) << error_;
+  EXPECT_THAT(out_, HasSubstr("tailwater sources snapshot shop/orders shop.orders"));
+  EXPECT_EQ(Run({"list", "-o", "json"}), 0);
+  EXPECT_EQ(json::parse(out_)["sources"][0]["snapshots"]["stale"][0]["why"], "RENAME TABLE");
+}
+
+TEST_F(SourcesTest, SlotsShowsTheHeadroomOfAServerThatKeepsNoPlaceForUs) {
+  LogHealth& health = *status_.logs["orders"].health;
+  health.retained_bytes.reset();
+  health.headroom_bytes = 1 << 20;
+  health.headroom_seconds = 7200;
+  health.safe_seconds = 172'800;
+  EXPECT_EQ(Run({"slots"}), 0) << error_;
+  EXPECT_THAT(out_, HasSubstr("nothing for us"));
+  EXPECT_THAT(out_, HasSubstr("2 d"));
+  EXPECT_THAT(out_, HasSubstr("1.0 MiB of log in front of our place (2 h)"));
+}
+
 TEST_F(SourcesTest, SlotsShowsWhatTheServersKeep) {
   EXPECT_EQ(Run({"slots"}), 0) << error_;
   EXPECT_THAT(out_, HasSubstr("4.0 KiB"));

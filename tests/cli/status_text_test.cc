@@ -35,6 +35,28 @@ TEST(StatusTextTest, ShowsPositionsLagAndHeadroom) {
             "  sink   search            running    offset 13,345, 0 records and 0 s behind\n");
 }
 
+TEST(StatusTextTest, ShowsTheHeadroomOfAServerThatKeepsNoPlaceForUs) {
+  const auto source = [](const std::string& log) {
+    return Print(R"({"pipelines": [{"name": "shop", "topic": {}, "sinks": [], "sources": [{"name":
+        "shop", "state": "streaming", "frontier": "0-1-7", "log": {)" +
+                 log + "}}]}]}");
+  };
+  const std::string text = source(R"("state": "reserved", "headroom_bytes": 1048576,
+      "headroom_seconds": 7200, "safe_seconds": 172800, "seconds_until_loss": 172800)");
+  EXPECT_THAT(text, HasSubstr("1.0 MiB of log in front of it (2 h)"));
+  EXPECT_THAT(text, HasSubstr("by its age"));
+  EXPECT_THAT(source(R"("state": "unreserved", "headroom_bytes": 0)"), HasSubstr("log unreserved"));
+}
+
+TEST(StatusTextTest, NamesTablesWhoseRowsWereReplacedAndThatNothingCopies) {
+  const std::string text =
+      Print(R"({"pipelines": [{"name": "shop", "topic": {}, "sinks": [], "sources": [{"name":
+        "orders", "snapshots": {"stale": [{"table": "shop.orders", "why": "RENAME TABLE"}]}}]}]})");
+  EXPECT_THAT(text, HasSubstr("table shop.orders is stale"));
+  EXPECT_THAT(text, HasSubstr("RENAME TABLE"));
+  EXPECT_THAT(text, HasSubstr("tailwater sources snapshot orders"));
+}
+
 TEST(StatusTextTest, ShowsTroubleWithItsNextTry) {
   const std::string text = Print(R"({"now": "2026-11-21T10:00:00.000Z", "pipelines": [{
       "name": "shop", "topic": {"location": "local /t"}, "capture": {"state": "standby",
