@@ -13,8 +13,11 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view kConsistentPoint = "0/100";
 
-uint64_t Lsn(std::string_view text) {
-  return std::strtoull(std::string(text.substr(text.find('/') + 1)).c_str(), nullptr, 16);
+// Of a position as the history writes it: an LSN, a GTID, a set of GTIDs.
+uint64_t PlaceOf(std::string_view text) {
+  const bool lsn = text.find('/') != text.npos;
+  return std::strtoull(std::string(text.substr(text.find_last_of("/:-") + 1)).c_str(), nullptr,
+                       lsn ? 16 : 10);
 }
 
 // The engine's way to the topic. Establish() waits for its answer on the thread that would give
@@ -126,10 +129,11 @@ void CaptureModel::StartRun(Half& half) {
   // The server sends what ended behind the frontier.
   const std::vector<LogEntry>& log = half.history->log();
   half.entry = 0;
-  while (half.entry < log.size() && Lsn(log[half.entry].end) <= Lsn(resume.frontier->text)) {
+  while (half.entry < log.size() &&
+         PlaceOf(log[half.entry].end) <= PlaceOf(resume.frontier->text)) {
     ++half.entry;
   }
-  if (Lsn(half.released) > Lsn(resume.frontier->text)) {
+  if (PlaceOf(half.released) > PlaceOf(resume.frontier->text)) {
     Violation(half, fmt::format("the server was told to forget up to {}, but the frontier is {}",
                                 half.released, resume.frontier->text));
   }
@@ -166,14 +170,14 @@ bool CaptureModel::EndRun(Half& half) {
 
 void CaptureModel::Released(Half& half, DurableFrontier frontier) {
   const std::string& text = frontier.position().text;
-  if (!half.released.empty() && Lsn(text) < Lsn(half.released)) {
+  if (!half.released.empty() && PlaceOf(text) < PlaceOf(half.released)) {
     Violation(half, fmt::format("released {} after {}", text, half.released));
   }
   ++coverage_["frontier released"];
   half.released = text;
   state::v1::CaptureState state;
   if (!state.ParseFromString(topic_.State()[CheckpointKey(half.history->source())]) ||
-      Lsn(state.frontier()) < Lsn(text)) {
+      PlaceOf(state.frontier()) < PlaceOf(text)) {
     Violation(half, fmt::format("released {}, but {} is durable", text, state.frontier()));
   }
 }

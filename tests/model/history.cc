@@ -51,7 +51,8 @@ std::string TypedText(const Value& value) {
   return text;
 }
 
-History::History(const HistoryOptions& options) : random_(options.seed), source_(options.source) {
+History::History(const HistoryOptions& options)
+    : random_(options.seed), source_(options.source), gtids_(options.seed % 2 == 1) {
   const size_t tables = 2 + Below(3);
   for (size_t i = 0; i < tables; ++i) {
     Identity identity = OneIn(3) ? Identity::kFullWithPrimaryKey : Identity::kPrimaryKey;
@@ -134,11 +135,21 @@ void History::DropColumn(Table& table) {
   Describe(table);
 }
 
+std::string History::PositionText() const {
+  return fmt::format(fmt::runtime(gtids_ ? "3e11fa47-71ca-11e1-9e33-c80aa9429562:{}" : "0/{:X}"),
+                     place_);
+}
+
+// Of MySQL a set: all that came before is in it.
+std::string History::FrontierText() const {
+  return gtids_ ? fmt::format("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-{}", place_) : PositionText();
+}
+
 LogEntry& History::Open(LogEntry::Kind kind) {
   LogEntry& entry = log_.emplace_back();
   entry.kind = kind;
-  lsn_ += 8 + Below(1000);
-  entry.position = fmt::format("0/{:X}", lsn_);
+  place_ += 8 + Below(1000);
+  entry.position = PositionText();
   entry.time_micros = 1'780'000'000'000'000 + static_cast<int64_t>(log_.size()) * 1000;
   ordinal_ = 0;
   open_ = &entry;
@@ -146,8 +157,8 @@ LogEntry& History::Open(LogEntry::Kind kind) {
 }
 
 void History::Close(LogEntry& entry) {
-  lsn_ += 8 + Below(100);
-  entry.end = fmt::format("0/{:X}", lsn_);
+  place_ += 8 + Below(100);
+  entry.end = FrontierText();
   open_ = nullptr;
 }
 

@@ -131,7 +131,10 @@ class History {
   std::vector<LogEntry> log_;
   LogEntry* open_ = nullptr;
   uint64_t ordinal_ = 0;
-  uint64_t lsn_ = 0x1000000;
+  std::string PositionText() const;
+  std::string FrontierText() const;
+  const bool gtids_;  // positions as MySQL prints them, else as Postgres does
+  uint64_t place_ = 0x1000000;
   uint64_t counter_ = 0;
   Tables expected_;
   std::map<std::string, SchemaPtr> schemas_;
