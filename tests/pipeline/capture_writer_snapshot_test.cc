@@ -80,6 +80,7 @@ class FakePort final : public SnapshotPort {
 class CaptureWriterSnapshotTest : public CaptureWriterTest {
  protected:
   CaptureWriterSnapshotTest() { port_ = &fake_; }
+  ~CaptureWriterSnapshotTest() override { gate_.reset(); }  // answers what is in flight
 
   static Value Note(std::string_view note) {
     return note == "(unchanged)" ? Value::Unchanged() : Value::Text(note);
