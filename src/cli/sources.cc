@@ -409,14 +409,16 @@ void AddSourcesCommand(CommandLine& line) {
   cancel->add_flag("--all", options->all, "All of the source that have not ended");
   cancel->callback(run("cancel", &SourcesCommand::Cancel));
 
-  CLI::App* slots = AddOne(*command, "slots", "What the servers keep of their logs for us",
-                           "Asks the daemon; with files it asks the servers themselves, and names "
-                           "slots and publications\nthat are Tailwater's and that no source of the "
-                           "files uses any more.\n\n"
-                           "Examples:\n"
-                           "  tailwater sources slots\n"
-                           "  tailwater sources slots shop.yaml -o json",
-                           *options);
+  CLI::App* slots =
+      AddOne(*command, "slots", "What the servers keep of their logs for us",
+             "Asks the daemon; with files it asks the servers themselves, and names "
+             "slots and publications\nthat are Tailwater's and that no source of the "
+             "files uses any more. A MySQL\nor MariaDB server keeps nothing for us: of "
+             "it, what it still holds in front of our place.\n\n"
+             "Examples:\n"
+             "  tailwater sources slots\n"
+             "  tailwater sources slots shop.yaml -o json",
+             *options);
   slots->add_option("FILE", options->paths, "Files or folders of the configuration")->type_name("");
   slots->callback(run("slots", &SourcesCommand::Slots));
 }
