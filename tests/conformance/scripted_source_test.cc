@@ -13,7 +13,6 @@ class ScriptedBench final : public SourceBench {
   void Commit(int64_t first_id, int count) override { server_.CommitIds(first_id, count); }
   void Interrupt() override { server_.Interrupt(); }
 
-  bool copies() const override { return true; }
   void Preload(int64_t first_id, int count) override {
     server_.AllowSnapshots();
     server_.DisturbReads();
