@@ -294,8 +294,9 @@ class StatementReader {
   void AddRenamed() {
     std::vector<std::pair<TableName, TableName>> holds;  // name, whose rows it holds
     for (const auto& [from, to] : statement_.renamed) {
-      const auto at = std::find_if(holds.begin(), holds.end(),
-                                   [&](const auto& entry) { return entry.first == from; });
+      const auto at = std::find_if(holds.begin(), holds.end(), [&from = from](const auto& entry) {
+        return entry.first == from;
+      });
       if (at == holds.end()) {
         holds.emplace_back(to, from);
       } else {
@@ -304,8 +305,9 @@ class StatementReader {
     }
     for (const auto& [name, origin] : holds) {
       if (name != origin) Replaced(name, "RENAME TABLE");
-      const bool taken = std::any_of(holds.begin(), holds.end(),
-                                     [&](const auto& entry) { return entry.first == origin; });
+      const bool taken =
+          std::any_of(holds.begin(), holds.end(),
+                      [&origin = origin](const auto& entry) { return entry.first == origin; });
       if (!taken) AddTable(statement_.dropped, origin);
     }
   }
