@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "postgres/big_endian.h"
+#include "support/shortest_float.h"
 
 namespace tailwater::postgres {
 namespace {
@@ -52,18 +53,18 @@ double ReadDouble(std::string_view digits) {
 // decimal in the very middle between two singles, from where the even one is read back; the server
 // does not. Middles are doubles.
 double ServersShortest(float single) {
-  DigitBuffer buffer;
-  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), single,
-                                 std::chars_format::scientific)
-                       .ptr;
-  const std::string_view digits(buffer.data(), static_cast<size_t>(end - buffer.data()));
-  const double wide = ReadDouble(digits);
+  const double wide = ShortestDouble(single);
   const double exact = single;
   const double below = std::nextafter(single, 0.0F);
   const double above = std::nextafter(single, std::numeric_limits<float>::infinity());
   const double low = (exact + below) / 2;
   const double high = std::isinf(above) ? exact + (exact - below) / 2 : (exact + above) / 2;
   if (wide != low && wide != high) return wide;
+  DigitBuffer buffer;
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), single,
+                                 std::chars_format::scientific)
+                       .ptr;
+  const std::string_view digits(buffer.data(), static_cast<size_t>(end - buffer.data()));
   if (!IsExactly(digits, wide)) return wide;
   for (int precision = 0; precision < 9; ++precision) {
     const double longer = ReadDouble(Scientific(exact, precision, buffer));
