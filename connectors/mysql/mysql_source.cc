@@ -201,10 +201,15 @@ Status MysqlSource::WhenDry() {
                !decoder_.place().file.empty() && decoder_.place().file != position.file().file) {
       // The file was changed and nothing happened since: the old one may go.
       TW_TRY(Advance(LogPosition(decoder_.place())));
+    } else {
+      // Nothing moved, but the writer learns that there is no more, once at least in each run.
+      TW_TRY(out_->AdvanceIdle(advanced_));
     }
   }
-  if (std::exchange(unflushed_, false)) TW_TRY(out_->Flush());
-  return {};
+  // Also without a commit since the last one: it gives the turn to those who store how far copies
+  // are, and marks take it.
+  unflushed_ = false;
+  return out_->Flush();
 }
 
 Status MysqlSource::Advance(const LogPosition& position) {
