@@ -157,7 +157,8 @@ Status SnapshotRun::Impl::Meet(const std::vector<SnapshotTable>& tables) {
       }
     }
     const size_t after = plan_->open_units().size();
-    const size_t units = after > before ? after - before : added;
+    // A table made anew takes the place of a unit that ended with it.
+    const size_t units = after > before ? after - before : copy ? added : 0;
     copying_ = copying_ || units > 0;
     if (older && !tables.empty()) {
       logger_.Warn(
