@@ -7,6 +7,7 @@
 #include <map>
 
 #include "mysql/gap.h"
+#include "mysql/sql_statement.h"
 #include "support/text.h"
 
 namespace tailwater::mysql {
@@ -130,22 +131,25 @@ Result<LogPosition> Setup::Start() {
 }
 
 Status Setup::ReadPrepared() {
-  const Result<Rows> rows = sql_.Query("XA RECOVER CONVERT XID");
+  const Result<Rows> rows =
+      sql_.Query(server_.mariadb() ? "XA RECOVER FORMAT='SQL'" : "XA RECOVER CONVERT XID");
   // MySQL: only with XA_RECOVER_ADMIN. One that is decided later is then told as unknown.
   if (!rows) return sql_.broken() ? Status(rows.error()) : Status();
   const int format = rows->Column("formatID"), first = rows->Column("gtrid_length"),
             data = rows->Column("data");
-  for (int i = 0; format >= 0 && first >= 0 && data >= 0 && i < rows->size(); ++i) {
-    std::string_view hex = rows->Text(i, data);
-    if (hex.starts_with("0x")) hex.remove_prefix(2);
-    const auto split = static_cast<size_t>(rows->MaybeNumber(i, first).value_or(0)) * 2;
-    if (split > hex.size()) continue;
-    std::string xid = fmt::format("X'{}',X'{}',{}", hex.substr(0, split), hex.substr(split),
-                                  rows->Text(i, format));
-    for (char& c : xid) {
-      if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+  if (format < 0 || first < 0 || data < 0) return {};
+  for (int i = 0; i < rows->size(); ++i) {
+    std::string name = rows->String(i, data);
+    if (name.starts_with("0x")) {
+      const size_t split = 2 + static_cast<size_t>(rows->MaybeNumber(i, first).value_or(0)) * 2;
+      if (split > name.size()) continue;
+      name = fmt::format("X'{}',X'{}',{}", name.substr(2, split - 2), name.substr(split),
+                         rows->Text(i, format));
     }
-    if (std::find(prepared_.begin(), prepared_.end(), xid) == prepared_.end())
+    // In the log's own words.
+    const std::string statement = "XA COMMIT " + name;
+    std::string xid = ReadStatement({.sql = statement}, server_.flavour).xid;
+    if (!xid.empty() && std::find(prepared_.begin(), prepared_.end(), xid) == prepared_.end())
       prepared_.push_back(std::move(xid));
   }
   return {};
