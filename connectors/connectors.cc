@@ -2,6 +2,7 @@
 
 #include "blackhole/register.h"
 #include "kafka/register.h"
+#include "mysql/register.h"
 #include "opensearch/register.h"
 #include "postgres/register.h"
 #include "sqlite/register.h"
@@ -12,6 +13,7 @@ namespace tailwater {
 
 void RegisterConnectors(Registry& registry) {
   RegisterPostgres(registry);
+  RegisterMysql(registry);
   RegisterOpenSearch(registry);
   RegisterSqlite(registry);
   RegisterStdout(registry);
