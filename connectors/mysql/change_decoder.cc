@@ -117,7 +117,8 @@ struct ChangeDecoder::Impl {
   Status Handle(const Event& event);
 
   Status StartGroup(const Event& event);
-  Status OpenGroup(GroupId id, int64_t commit_time_micros);
+  template <class Id>
+  Status OpenGroup(const Id& id, int64_t commit_time_micros);
   Status OnQuery(const Event& event);
   Status OnLoad(const Event& event);
   Status OnStatement(const QueryEvent& query);
@@ -324,11 +325,14 @@ bool ChangeDecoder::Impl::IsDuplicate(const GroupId& id) {
              position.undecided().end();
 }
 
-Status ChangeDecoder::Impl::OpenGroup(GroupId id, int64_t commit_time_micros) {
+template <class Id>
+Status ChangeDecoder::Impl::OpenGroup(const Id& id, int64_t commit_time_micros) {
   if (group.open) return Malformed("a transaction begins inside of another");
+  GroupId last = std::move(group.id);
   group = {};
   group.open = true;
-  group.id = std::move(id);
+  group.id = std::move(last);
+  group.id = id;  // into the memory of the last one
   group.skip = IsDuplicate(group.id);
   group.commit_time_micros = commit_time_micros;
   return {};
@@ -548,6 +552,7 @@ Status ChangeDecoder::Impl::OnStatement(const QueryEvent& query) {
       if (group.skip) return {};
       if (!group.in_transaction) return Malformed("a savepoint stands outside of a transaction");
       group.holding = true;
+      // The name means the new one from here on; a loop must not pile them up.
       std::erase_if(savepoints,
                     [&](const Savepoint& s) { return EqualFolded(s.name, statement.name); });
       savepoints.push_back({std::move(statement.name), kept->spool.end()});
