@@ -5,10 +5,11 @@
 #include <set>
 #include <utility>
 
-#include "mysql/charset.h"
 #include "mysql/group_spool.h"
 #include "mysql/group_tables.h"
+#include "mysql/kept_rows.h"
 #include "mysql/row_changes.h"
+#include "mysql/statement_effects.h"
 #include "mysql/wire_bytes.h"
 #include "support/text.h"
 
@@ -33,24 +34,6 @@ Error Malformed(std::string_view what) {
                   what)};
 }
 
-Error StatementFormat(const std::string& table) {
-  return {
-      Disposition::kGap, "mysql_statement_format",
-      fmt::format("rows of {} were changed by a statement that is in the log as text, without "
-                  "them: SET GLOBAL binlog_format = ROW, find the session that sets another one "
-                  "(binlog_format, or a connection older than the setting), then copy the tables "
-                  "again",
-                  table)};
-}
-
-Error StatementUnknown() {
-  return {
-      Disposition::kFatal, "mysql_statement_unknown",
-      "a statement in the log is of a kind that is not known here, and may have changed rows of "
-      "a captured table; nothing was skipped: look at it with `SHOW BINLOG EVENTS`, and upgrade "
-      "tailwater"};
-}
-
 Error XaUnknown() {
   return {
       Disposition::kGap, "mysql_xa_unknown",
@@ -63,19 +46,6 @@ Error GtidMode() {
       Disposition::kNeedsOperator, "mysql_gtid_mode",
       "a transaction without a GTID is in a log that is read by GTID: SET GLOBAL gtid_mode = ON "
       "(over ON_PERMISSIVE, once no anonymous transaction is under way)"};
-}
-
-bool IsAscii(std::string_view text) {
-  return std::none_of(text.begin(), text.end(),
-                      [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
-}
-
-bool EqualFolded(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
 }
 
 }  // namespace
@@ -93,25 +63,19 @@ struct ChangeDecoder::Impl {
     uint8_t alter_phase = 0;
     uint64_t next_ordinal = 0;
   };
-  struct Savepoint {
-    std::string name;
-    uint64_t at = 0;  // in the spool
-  };
-  // Row events of one group, and the tables that they are of.
-  struct Kept {
-    explicit Kept(SpoolBudget& budget) : spool(budget) {}
-    GroupSpool spool;
-    std::vector<std::shared_ptr<const MappedTable>> tables;
+  // An XA transaction that waits for its outcome.
+  struct Prepared {
+    std::unique_ptr<KeptRows> rows;
     GroupId id;
     LogFormat format;
   };
 
   Impl(Options given, CatalogFacts& catalog)
       : options(std::move(given)),
-        facts(catalog),
         budget{options.scratch_dir, options.spool_above_bytes},
         tables(options.selects_table, options.values, catalog),
-        kept(std::make_unique<Kept>(budget)) {}
+        effects(options.selects_table, catalog),
+        kept(std::make_unique<KeptRows>(budget)) {}
 
   Status Decode(std::string_view packet);
   Status Handle(const Event& event);
@@ -125,7 +89,6 @@ struct ChangeDecoder::Impl {
   Status Begin();
   Status Commit();
   Status RollBack();
-  Status RollBackTo(std::string_view name);
   Status Prepare(const Event& event);
   Status Outcome(const SqlStatement& statement);
   Status Forgive(std::string_view xid);
@@ -139,15 +102,13 @@ struct ChangeDecoder::Impl {
   Result<uint64_t> CountRows(const Event& event, const MappedTable* table);
   Status Keep(const Event& event, const GroupTables::Entry& entry);
   Status EmitRows(const Event& event, const LogFormat& format, const MappedTable& table);
-  Status Release(Kept& from);
+  Status Release(KeptRows& rows, const LogFormat& format);
   Status EnsureBegun(const GroupId& id);
   Status EndGroup();
   Status Undone();
   void Close();
 
   bool IsDuplicate(const GroupId& id);
-  void Fold(SqlStatement& statement) const;
-  Result<QueryEvent> InUtf8(const QueryEvent& query);
   Result<Event> Plain(const Event& event, const LogFormat& format);
   // Errors of `out` go back as they are.
   Status Hand(Status status) {
@@ -158,35 +119,30 @@ struct ChangeDecoder::Impl {
   bool by_file() const { return position.form() == LogPosition::Form::kFile; }
 
   const Options options;
-  CatalogFacts& facts;
   SpoolBudget budget;
   EventReader reader;
   GroupTables tables;
+  StatementEffects effects;
   LogPosition position{MysqlGtidSet()};
   DecodedChanges* out = nullptr;  // of the call
   bool handed_error = false;
-  bool fold_names = false;
   bool saw_heartbeat = false;
   int64_t last_commit_micros = 0;
 
   Group group;
   FilePosition group_at;  // without GTIDs: where the next group begins
-  std::unique_ptr<Kept> kept;
-  std::vector<Savepoint> savepoints;
-  std::map<std::string, std::unique_ptr<Kept>, std::less<>> prepared;  // by xid
+  std::unique_ptr<KeptRows> kept;
+  std::map<std::string, Prepared, std::less<>> prepared;  // by xid
   std::set<std::string, std::less<>> forgiven;
   std::vector<GroupId> undone;  // groups to keep until their end when they come again
   // MariaDB: domains of which the server sends again what was read, and the last of that.
   std::map<uint32_t, MariadbGtid> repeated;
 
-  std::set<TableName> dropped;  // ours that went; made again, they hold other rows
-  std::set<std::string> dropped_databases;
-
   PayloadReader payload;
   std::string fragments;  // of one rows event
   uint32_t next_fragment = 1;
   ChangeBatch batch;
-  std::string sql, utf8, plain, id_text;
+  std::string sql, plain, id_text;
 };
 
 ChangeDecoder::ChangeDecoder(Options options, CatalogFacts& facts)
@@ -213,7 +169,7 @@ void ChangeDecoder::Reset(LogPosition position) {
   }
 }
 
-void ChangeDecoder::FoldNames(bool fold) { impl_->fold_names = fold; }
+void ChangeDecoder::FoldNames(bool fold) { impl_->effects.FoldNames(fold); }
 
 void ChangeDecoder::ForgivePrepared(const std::vector<std::string>& xids) {
   impl_->forgiven.insert(xids.begin(), xids.end());
@@ -376,9 +332,7 @@ Status ChangeDecoder::Impl::Begin() {
 
 void ChangeDecoder::Impl::Close() {
   group.open = false;
-  if (!kept->spool.empty()) kept->spool.Clear();
-  kept->tables.clear();
-  savepoints.clear();
+  kept->Clear();
   tables.EndStatement();
   fragments.clear();
   next_fragment = 1;
@@ -387,7 +341,7 @@ void ChangeDecoder::Impl::Close() {
 // The group is decided; what it holds is handed on.
 Status ChangeDecoder::Impl::EndGroup() {
   if (!group.skip) {
-    if (!kept->spool.empty()) TW_TRY(Release(*kept));
+    if (!kept->empty()) TW_TRY(Release(*kept, reader.format()));
     position.Pass(group.id, reader.place());
     last_commit_micros = group.commit_time_micros;
     TW_TRY(Hand(group.begun ? out->Commit(position) : out->Passed(position)));
@@ -407,7 +361,7 @@ Status ChangeDecoder::Impl::RollBack() {
     return Malformed("a rollback stands outside of a transaction");
   }
   if (group.begun) return Undone();
-  kept->spool.Clear();
+  kept->Clear();
   return EndGroup();
 }
 
@@ -423,16 +377,6 @@ Status ChangeDecoder::Impl::Undone() {
                "a transaction that was being handed on was undone: reading it again"};
 }
 
-Status ChangeDecoder::Impl::RollBackTo(std::string_view name) {
-  const auto found = std::find_if(savepoints.rbegin(), savepoints.rend(),
-                                  [&](const Savepoint& s) { return EqualFolded(s.name, name); });
-  if (found == savepoints.rend()) {
-    return Malformed("a transaction is rolled back to a savepoint that it does not hold");
-  }
-  savepoints.erase(found.base(), savepoints.end());  // the savepoint itself stays
-  return kept->spool.Truncate(savepoints.back().at);
-}
-
 // --- XA ---
 
 Status ChangeDecoder::Impl::Prepare(const Event& event) {
@@ -443,10 +387,9 @@ Status ChangeDecoder::Impl::Prepare(const Event& event) {
   if (group.skip || prepare.one_phase) return EndGroup();
   if (group.begun)
     return Malformed("rows of an XA transaction were handed on before it was decided");
-  kept->id = group.id;
-  kept->format = reader.format();
-  prepared.insert_or_assign(std::move(prepare.xid), std::move(kept));
-  kept = std::make_unique<Kept>(budget);
+  prepared.insert_or_assign(std::move(prepare.xid),
+                            Prepared{std::move(kept), group.id, reader.format()});
+  kept = std::make_unique<KeptRows>(budget);
   position.PassUndecided(group.id, reader.place());
   Close();
   return Hand(out->Passed(position));
@@ -462,8 +405,13 @@ Status ChangeDecoder::Impl::Outcome(const SqlStatement& statement) {
     if (statement.kind == Kind::kXaCommit && !statement.one_phase) TW_TRY(Forgive(statement.xid));
     return EndGroup();
   }
-  if (statement.kind == Kind::kXaCommit) TW_TRY(Release(*found->second));
-  position.Decide(found->second->id);
+  Prepared& prepare = found->second;
+  if (statement.kind == Kind::kXaCommit && !prepare.rows->empty()) {
+    std::swap(group.id, prepare.id);  // its rows go under its own name
+    TW_TRY(Release(*prepare.rows, prepare.format));
+    std::swap(group.id, prepare.id);
+  }
+  position.Decide(prepare.id);
   prepared.erase(found);
   return EndGroup();
 }
@@ -506,41 +454,8 @@ Status ChangeDecoder::Impl::OnLoad(const Event& event) {
   return OnQuery(query);
 }
 
-// Names and keywords are looked for in UTF-8. What is no text of its character set (a hash in a
-// CREATE USER) stays as it is.
-Result<QueryEvent> ChangeDecoder::Impl::InUtf8(const QueryEvent& query) {
-  if (query.client_charset == 0 || IsAscii(query.sql)) return query;
-  TW_ASSIGN_OR_RETURN(const std::string name, facts.Charset(query.client_charset));
-  const Charset* const charset = Charset::Find(name);
-  QueryEvent converted = query;
-  utf8.clear();
-  if (charset != nullptr && !charset->is_utf8() && charset->ToUtf8(query.sql, utf8)) {
-    converted.sql = utf8;
-  }
-  return converted;
-}
-
-void ChangeDecoder::Impl::Fold(SqlStatement& statement) const {
-  if (!fold_names) return;
-  const auto fold = [](std::string& text) {
-    for (char& c : text) {
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-    }
-  };
-  fold(statement.altered.schema);
-  fold(statement.altered.name);
-  for (auto* names : {&statement.tables, &statement.created, &statement.dropped}) {
-    for (TableName& table : *names) {
-      fold(table.schema);
-      fold(table.name);
-    }
-  }
-  fold(statement.dropped_database);
-}
-
 Status ChangeDecoder::Impl::OnStatement(const QueryEvent& query) {
-  TW_ASSIGN_OR_RETURN(const QueryEvent converted, InUtf8(query));
-  SqlStatement statement = ReadStatement(converted, flavour());
+  TW_ASSIGN_OR_RETURN(SqlStatement statement, effects.Read(query, flavour()));
   switch (statement.kind) {
     case Kind::kBegin:
       return Begin();
@@ -552,14 +467,11 @@ Status ChangeDecoder::Impl::OnStatement(const QueryEvent& query) {
       if (group.skip) return {};
       if (!group.in_transaction) return Malformed("a savepoint stands outside of a transaction");
       group.holding = true;
-      // The name means the new one from here on; a loop must not pile them up.
-      std::erase_if(savepoints,
-                    [&](const Savepoint& s) { return EqualFolded(s.name, statement.name); });
-      savepoints.push_back({std::move(statement.name), kept->spool.end()});
+      kept->SetSavepoint(std::move(statement.name));
       return {};
     }
     case Kind::kRollbackTo:
-      return group.skip ? Status() : RollBackTo(statement.name);
+      return group.skip ? Status() : kept->RollBackTo(statement.name);
     case Kind::kReleaseSavepoint:
       return {};  // its place stays known, which is harmless
     case Kind::kXaStart:
@@ -582,59 +494,25 @@ Status ChangeDecoder::Impl::OnStatement(const QueryEvent& query) {
   }
   const bool takes_effect =
       !group.skip && group.alter_phase != kStartAlter && group.alter_phase != kRollbackAlter;
-  if (takes_effect) {
-    Fold(statement);
-    TW_TRY(Apply(statement));
-  }
+  if (takes_effect) TW_TRY(Apply(statement));
   return group.in_transaction ? Status() : EndGroup();
 }
 
 Status ChangeDecoder::Impl::Apply(const SqlStatement& statement) {
-  switch (statement.kind) {
-    case Kind::kTruncate:
-      for (const TableName& table : statement.tables) TW_TRY(Truncate(table));
-      ++group.next_ordinal;
-      return {};
-    case Kind::kRowsByStatement:
-      if (statement.tables.empty()) return StatementFormat("tables that cannot be told");
-      for (const TableName& table : statement.tables) {
-        if (tables.Selects(table)) return StatementFormat(table.ToString());
-      }
-      return {};
-    case Kind::kSchemaChange:
-      break;
-    case Kind::kNothing:
-      return {};
-    default:
-      return StatementUnknown();
-  }
-  if (!statement.altered.name.empty() && tables.Selects(statement.altered)) tables.AskAgain();
-  for (const TableName& table : statement.tables) {
-    dropped.erase(table);
-    TW_TRY(Replaced(table, statement.why));
-  }
-  for (const TableName& table : statement.created) {
-    if (tables.Selects(table)) tables.AskAgain();
-    if (dropped.erase(table) != 0 || dropped_databases.contains(table.schema)) {
-      TW_TRY(Replaced(table, "DROP and CREATE TABLE"));
-    }
-  }
-  for (const TableName& table : statement.dropped) {
-    if (tables.Selects(table)) dropped.insert(table);
-  }
-  if (!statement.dropped_database.empty()) dropped_databases.insert(statement.dropped_database);
+  TW_ASSIGN_OR_RETURN(const StatementEffects::Effects effect, effects.Of(statement));
+  if (effect.described_anew) tables.AskAgain();
+  for (const auto& [table, why] : effect.replaced) TW_TRY(Replaced(table, why));
+  for (const TableName& table : effect.truncated) TW_TRY(Truncate(table));
+  if (statement.kind == Kind::kTruncate) ++group.next_ordinal;
   return {};
 }
 
 Status ChangeDecoder::Impl::Replaced(const TableName& table, std::string_view why) {
-  if (!tables.Selects(table)) return {};
-  tables.AskAgain();
   if (group.begun) return Malformed("a table is replaced behind rows of the same transaction");
   return Hand(out->RowsReplaced(table, why));
 }
 
 Status ChangeDecoder::Impl::Truncate(const TableName& table) {
-  if (!tables.Selects(table)) return {};
   if (group.holding) return Malformed("TRUNCATE stands inside of a transaction");
   SchemaPtr schema = tables.SchemaOf(table);
   if (schema == nullptr && options.describe_table) {
@@ -752,14 +630,9 @@ Result<uint64_t> ChangeDecoder::Impl::CountRows(const Event& event, const Mapped
 }
 
 Status ChangeDecoder::Impl::Keep(const Event& event, const GroupTables::Entry& entry) {
-  if (!entry.selected) {
-    TW_ASSIGN_OR_RETURN(const uint64_t count, CountRows(event, entry.table.get()));
-    return kept->spool.AddPassed(count);
-  }
-  auto& described = kept->tables;
-  auto found = std::find(described.begin(), described.end(), entry.table);
-  if (found == described.end()) found = described.insert(found, entry.table);
-  return kept->spool.Add(event.type, static_cast<uint32_t>(found - described.begin()), event.body);
+  if (entry.selected) return kept->Add(event, entry.table);
+  TW_ASSIGN_OR_RETURN(const uint64_t count, CountRows(event, entry.table.get()));
+  return kept->AddPassed(count);
 }
 
 Status ChangeDecoder::Impl::EmitRows(const Event& event, const LogFormat& format,
@@ -776,28 +649,16 @@ Status ChangeDecoder::Impl::EmitRows(const Event& event, const LogFormat& format
   return {};
 }
 
-Status ChangeDecoder::Impl::Release(Kept& from) {
-  const bool of_group = &from == kept.get();
-  const LogFormat& format = of_group ? reader.format() : from.format;
-  if (!of_group) std::swap(group.id, from.id);  // its rows go under its own name
-  Status status;
-  GroupSpool::Record record;
-  for (from.spool.Rewind(); status;) {
-    auto more = from.spool.Next(record);
-    if (!more || !*more) {
-      if (!more) status = std::move(more).error();
-      break;
-    }
-    if (record.passed != 0) {
-      group.next_ordinal += record.passed;
-      continue;
-    }
-    auto event = Plain({.type = record.type, .body = record.body}, format);
-    status = event ? EmitRows(*event, format, *from.tables[record.table])
-                   : Status(std::move(event).error());
+Status ChangeDecoder::Impl::Release(KeptRows& rows, const LogFormat& format) {
+  KeptRows::Rows one;
+  for (rows.Rewind();;) {
+    TW_ASSIGN_OR_RETURN(const bool more, rows.Next(one));
+    if (!more) return {};
+    group.next_ordinal += one.passed;
+    if (one.table == nullptr) continue;
+    TW_ASSIGN_OR_RETURN(const Event event, Plain(one.event, format));
+    TW_TRY(EmitRows(event, format, *one.table));
   }
-  if (!of_group) std::swap(group.id, from.id);
-  return status;
 }
 
 Status ChangeDecoder::Impl::EnsureBegun(const GroupId& id) {
