@@ -20,10 +20,6 @@ using Clock = std::chrono::steady_clock;
 constexpr unsigned char kHeartbeat = 27, kHeartbeatV2 = 41;
 constexpr size_t kTypeAt = 4;  // in an event's header
 
-void Append(std::string& out, uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i, value >>= 8) out.push_back(static_cast<char>(value & 0xff));
-}
-
 Error Silence(std::chrono::milliseconds timeout) {
   return Error{Disposition::kRetry, "mysql_silence",
                fmt::format("the server sent nothing for {} s, not even a heartbeat: it hangs, or "
@@ -147,6 +143,14 @@ void BinlogStream::Finish() {
 }
 
 #ifdef TAILWATER_CONNECTOR_C
+
+namespace {
+
+void Append(std::string& out, uint64_t value, int bytes) {
+  for (int i = 0; i < bytes; ++i, value >>= 8) out.push_back(static_cast<char>(value & 0xff));
+}
+
+}  // namespace
 
 Status BinlogStream::Register(const Options& options) {
   char host[64] = "";

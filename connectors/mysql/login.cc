@@ -19,6 +19,8 @@
 
 #ifdef TAILWATER_CONNECTOR_C
 #include <mysql/plugin_auth.h>
+#else
+#include <client_plugin.h>
 #endif
 
 namespace tailwater::mysql {
@@ -366,7 +368,69 @@ const std::string& NobodysKey() {
 
 }  // namespace
 
-void RegisterLoginPlugins() {}
+namespace {
+
+// What libmysqlclient keeps of a way to log in.
+struct AuthPlugin {
+  MYSQL_CLIENT_PLUGIN_HEADER
+  int (*authenticate)(MYSQL_PLUGIN_VIO*, MYSQL*);
+  net_async_status (*authenticate_nonblocking)(MYSQL_PLUGIN_VIO*, MYSQL*, int*);
+};
+
+std::array<unsigned char, 20> Sha1(std::string_view a, std::string_view b) {
+  std::array<unsigned char, 20> out{};
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
+                                                                        &EVP_MD_CTX_free);
+  if (context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha1(), nullptr) == 1) {
+    EVP_DigestUpdate(context.get(), a.data(), a.size());
+    EVP_DigestUpdate(context.get(), b.data(), b.size());
+    EVP_DigestFinal_ex(context.get(), out.data(), nullptr);
+  }
+  return out;
+}
+
+std::string_view View(const std::array<unsigned char, 20>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// SHA1(password) xor SHA1(scramble, SHA1(SHA1(password))).
+int NativePassword(MYSQL_PLUGIN_VIO* vio, MYSQL* mysql) {
+  unsigned char* packet = nullptr;
+  if (vio->read_packet(vio, &packet) < 20) return CR_ERROR;
+  const std::string scramble(reinterpret_cast<const char*>(packet), 20);
+  const std::string_view password = mysql->passwd == nullptr ? "" : mysql->passwd;
+  if (password.empty()) return vio->write_packet(vio, nullptr, 0) != 0 ? CR_ERROR : CR_OK;
+  const auto once = Sha1(password, {});
+  auto mixed = Sha1(scramble, View(Sha1(View(once), {})));
+  for (size_t i = 0; i < mixed.size(); ++i) mixed[i] ^= once[i];
+  return vio->write_packet(vio, mixed.data(), mixed.size()) != 0 ? CR_ERROR : CR_OK;
+}
+
+AuthPlugin native_password = {
+    .type = MYSQL_CLIENT_AUTHENTICATION_PLUGIN,
+    .interface_version = MYSQL_CLIENT_AUTHENTICATION_PLUGIN_INTERFACE_VERSION,
+    .name = "mysql_native_password",
+    .author = "tailwater",
+    .desc = "for accounts of MariaDB",
+    .version = {1, 0, 0},
+    .license = "",
+    .mysql_api = nullptr,
+    .init = nullptr,
+    .deinit = nullptr,
+    .options = nullptr,
+    .get_options = nullptr,
+    .authenticate = NativePassword,
+    .authenticate_nonblocking = nullptr};
+
+}  // namespace
+
+// 9 and later no longer have the way in which most accounts of MariaDB log in.
+void RegisterLoginPlugins() {
+  MYSQL* mysql = mysql_init(nullptr);
+  if (mysql == nullptr) return;
+  mysql_client_register_plugin(mysql, reinterpret_cast<st_mysql_client_plugin*>(&native_password));
+  mysql_close(mysql);
+}
 
 Error LoginRules::Explain(unsigned number, Error error) const {
   const bool maybe_plain = !local && !tls_needed && server_key == nullptr;

@@ -33,19 +33,6 @@ LiveServer& TlsServer(Flavour flavour) {
   return server;
 }
 
-// What `openssl x509 -fingerprint` prints behind the "=".
-std::string Fingerprint(const std::string& certificate, const std::string& digest) {
-  const std::string command =
-      "openssl x509 -noout -fingerprint -" + digest + " -in '" + certificate + "'";
-  FILE* pipe = popen(command.c_str(), "r");
-  char line[256] = "";
-  [[maybe_unused]] const char* got = fgets(line, sizeof line, pipe);
-  pclose(pipe);
-  const std::string text = line;
-  const size_t equals = text.find('=');
-  return text.substr(equals + 1, text.find_last_not_of('\n') - equals);
-}
-
 class LoginTest : public ::testing::TestWithParam<Flavour> {
  protected:
   LoginTest() : server_(TlsServer(GetParam())), root_(server_.Config()) {
@@ -107,6 +94,19 @@ TEST_P(LoginTest, RefusesACertificateOfAnotherAuthority) {
 }
 
 #ifndef TAILWATER_LIBMYSQLCLIENT
+// What `openssl x509 -fingerprint` prints behind the "=".
+std::string Fingerprint(const std::string& certificate, const std::string& digest) {
+  const std::string command =
+      "openssl x509 -noout -fingerprint -" + digest + " -in '" + certificate + "'";
+  FILE* pipe = popen(command.c_str(), "r");
+  char line[256] = "";
+  [[maybe_unused]] const char* got = fgets(line, sizeof line, pipe);
+  pclose(pipe);
+  const std::string text = line;
+  const size_t equals = text.find('=');
+  return text.substr(equals + 1, text.find_last_not_of('\n') - equals);
+}
+
 TEST_P(LoginTest, PinsAFingerprint) {
   const std::string certificate =
       std::filesystem::path(server_.ca()).parent_path() / "server-cert.pem";
