@@ -166,52 +166,12 @@ Result<std::vector<SnapshotTable>> MysqlSnapshotReader::Tables() {
   return tables;
 }
 
-// A transaction that commits behind the place where the stream began is in the log whole, whenever
-// it began; one that committed before is waited for with each chunk. A prepared XA transaction
-// alone is in the log before it takes effect: what was prepared in front of the stream's beginning
-// does not come with the stream when it is committed at last.
-Status MysqlSnapshotReader::Settle(const std::function<void(const std::string&)>& waiting) {
-  TW_ASSIGN_OR_RETURN(Connection * sql, Session());
-  std::set<std::string> open;
-  bool first = true;
-  auto told = std::chrono::steady_clock::time_point();
-  for (auto pause = milliseconds(1);; pause = std::min(pause * 2, milliseconds(250))) {
-    Result<Rows> prepared = sql->Query("XA RECOVER CONVERT XID");
-    if (!prepared && !sql->broken()) prepared = sql->Query("XA RECOVER");
-    if (!prepared) {
-      if (sql->broken()) return std::move(prepared).error();
-      // XA_RECOVER_ADMIN, which only those need who have such transactions.
-      if (refused_.insert("XA").second)
-        context_.logger.Info(
-            "prepared XA transactions cannot be seen: if there are any that are older than this "
-            "capture, let them end before its first copy, or GRANT XA_RECOVER_ADMIN ON *.* to the "
-            "user",
-            {{"why", prepared.error().message}});
-      return {};
-    }
-    std::set<std::string> now;
-    const int data = prepared->Column("data");
-    for (int i = 0; data >= 0 && i < prepared->size(); ++i) now.insert(prepared->String(i, data));
-    if (first) {
-      open = std::move(now);
-      first = false;
-    } else {
-      std::erase_if(open, [&](const std::string& xid) { return !now.contains(xid); });
-    }
-    if (open.empty()) return {};
-    if (const auto time = std::chrono::steady_clock::now();
-        time - told >= std::chrono::seconds(1)) {
-      told = time;
-      if (waiting) {
-        waiting(
-            fmt::format("{} prepared XA transactions (XA RECOVER): XA COMMIT or XA ROLLBACK "
-                        "them",
-                        open.size()));
-      }
-    }
-    TW_TRY(Pause(pause));
-  }
-}
+// There is nobody to wait for. A transaction that commits behind the place where the stream began
+// is in the log whole, however long it was open; one that committed in front of it is waited for
+// with each chunk, for the stream counts it as read. One that was prepared (XA) in front of it and
+// is committed behind it is not in what is read: the decoder knows those, and has tables copied
+// again.
+Status MysqlSnapshotReader::Settle(const std::function<void(const std::string&)>&) { return {}; }
 
 Result<TableEntryFacts> MysqlSnapshotReader::Find(const std::string& table) {
   TW_ASSIGN_OR_RETURN(Connection * sql, Session());
