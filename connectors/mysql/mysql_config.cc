@@ -73,10 +73,11 @@ const OptionTable& MysqlOptions() {
       Field("server_id", &C::server_id,
             "Our number among the server's replicas, from 1 to 4294967295 and used by nobody else, "
             "for example 5401. 0: derived from the names of pipeline and source."),
-      Choice("zero_dates", &C::zero_dates,
-             "What a date that is none becomes, such as 0000-00-00 or 2024-00-10: the server's "
-             "text, NULL, or a halt that names table and column.",
-             {{"text", ZeroDates::kText}, {"null", ZeroDates::kNull}, {"halt", ZeroDates::kHalt}}),
+      Choice(
+          "zero_dates", &C::zero_dates,
+          "What a date that is none becomes, such as 0000-00-00 or 2024-00-10: the server's "
+          "text, NULL, or a halt that names table and column.",
+          {{"text", ZeroDates::kText}, {"as_null", ZeroDates::kNull}, {"halt", ZeroDates::kHalt}}),
       Choice("invalid_text", &C::invalid_text,
              "What bytes become that are not text in their column's character set: a halt that "
              "names table and column, the bytes themselves, or text with U+FFFD in their place.",

@@ -21,7 +21,7 @@ enum class TlsMode : uint8_t {
 // DATE, DATETIME and TIMESTAMP values that are no dates: 0000-00-00, 2024-00-10.
 enum class ZeroDates : uint8_t {
   kText,  // the server's text, with the column's type name
-  kNull,
+  kNull,  // written as_null: a bare null is no value in YAML
   kHalt
 };
 

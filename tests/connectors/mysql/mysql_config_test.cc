@@ -78,7 +78,7 @@ TEST(MysqlConfigTest, ReadsAUrlWithASocket) {
 
 TEST(MysqlConfigTest, ReadsNestedSectionsAndChoices) {
   ConfigNode section = Section({{"url", "mysql://u@h/d"},
-                                {"zero_dates", "null"},
+                                {"zero_dates", "as_null"},
                                 {"invalid_text", "replace"},
                                 {"server_id", "4294967295"}});
   section = Nested(section, "tls", {{"mode", "verify-ca"}, {"ca", "/ca.pem"}});
