@@ -101,8 +101,7 @@ def test_a_statement_that_touches_other_tables_passes(table, tmp_path):
         live.wait_equal("t")
 
 
-def test_an_incident_is_a_gap(table, tmp_path):
-    """A server that lost events says so; nobody can be asked to do that on purpose: it is a log that was reset instead."""
+def test_a_log_that_is_reset_while_it_is_read(table, tmp_path):
     with LiveCopy(tmp_path, table) as live:
         table.sql("insert into t values (1, 'x')")
         live.settle()
@@ -155,10 +154,9 @@ def test_wrong_password_needs_an_operator_and_heals(table, tmp_path):
     assert code == 0, log
 
 
+@pytest.mark.parametrize("mysql_of_module", ["mysql"], indirect=True)
 def test_no_password_goes_to_whoever_answers(table, tmp_path):
     """A full caching_sha2 login without TLS would hand it over; TLS, or the server's key in a file, does not."""
-    if table.is_mariadb:
-        pytest.skip("of MySQL alone")
     reader(table, "replication slave on *.*", "replication client on *.*", "select on public.*")
     plain = as_reader(tmp_path / "plain", table, tls={"mode": "disable"})
     code, log = until_caught_up(plain)

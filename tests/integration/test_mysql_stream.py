@@ -12,6 +12,8 @@ from tests.support.live_copy import LiveCopy
 from tests.support.table_copy import has_table
 from tests.support.workload import COLUMNS, TABLES, Workload, as_multiset, create_tables, differences, source_rows
 
+ON_MARIADB = pytest.mark.parametrize("mysql_of_module", ["mariadb"], indirect=True)
+ON_MYSQL = pytest.mark.parametrize("mysql_of_module", ["mysql"], indirect=True)
 TABLE = "create table t (id int primary key, a int, b varchar(100), c blob)"
 
 
@@ -23,11 +25,6 @@ def live(mysql, tmp_path):
 
 def operations(records):
     return [(record["op"], record["table"].removeprefix("public."), *(record["key"] or {}).values()) for record in records]
-
-
-def only(server, flavour):
-    if server.flavour != flavour:
-        pytest.skip(f"of {flavour} alone")
 
 
 # -- rows
@@ -176,8 +173,9 @@ def mixed_engines(live, plain):
 
 
 @pytest.mark.parametrize("plain", ["MyISAM", "Aria transactional = 0"], ids=["myisam", "aria"])
+@ON_MARIADB
 def test_savepoints_around_tables_without_transactions(mysql, tmp_path, plain):
-    only(mysql, "mariadb")  # MySQL refuses them where GTIDs are on; see those without
+    # MySQL refuses them where GTIDs are on; see those without.
     with LiveCopy(tmp_path, mysql) as live:
         mixed_engines(live, plain)
 
@@ -217,8 +215,8 @@ def test_prepared_transactions_wait_for_their_outcome(mysql, tmp_path):
     assert len(live.records("t")) == 10
 
 
+@ON_MARIADB
 def test_other_kinds_of_groups_of_mariadb(mysql, tmp_path):
-    only(mysql, "mariadb")
     with LiveCopy(tmp_path, mysql) as live:
         live.sql("create sequence s", "create table v (id int primary key, a int) with system versioning", TABLE)
         live.sql("insert into t (id) values (nextval(s)), (nextval(s))")
@@ -241,8 +239,8 @@ def test_other_kinds_of_groups_of_mariadb(mysql, tmp_path):
         live.ids_are_unique()
 
 
+@ON_MYSQL
 def test_other_kinds_of_groups_of_mysql(mysql, tmp_path):
-    only(mysql, "mysql")
     with LiveCopy(tmp_path, mysql) as live:
         live.sql(TABLE)
         live.sql("set gtid_next = 'AUTOMATIC:tagged'", "insert into t (id) values (1)", "set gtid_next = 'AUTOMATIC'", "insert into t (id) values (2)")
@@ -501,8 +499,8 @@ def test_compressed_logs_say_the_same(mysql, tmp_path):
         compressed(mysql, "OFF")
 
 
+@ON_MYSQL
 def test_partial_documents_are_made_whole(mysql, tmp_path):
-    only(mysql, "mysql")
     with LiveCopy(tmp_path, mysql) as live:
         live.sql("create table docs (id int primary key, doc json, other json, n int)",
                  "insert into docs values (1, '{\"a\": 1, \"b\": [1, 2, 3], \"pad\": \"0123456789012345678901234567890123456789\"}', '[1]', 0)")

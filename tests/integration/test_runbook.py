@@ -1,4 +1,4 @@
-"""Every code that the Postgres source can say has its heading in the runbook, and no heading is stale."""
+"""Every code that a source can say has its heading in the runbook, and no heading is stale."""
 import pathlib
 import re
 
@@ -15,7 +15,7 @@ CODES = [
 
 def spoken():
     codes = {}
-    for path in sorted((ROOT / "connectors/postgres").glob("*.cc")):
+    for path in sorted(path for source in ("postgres", "mysql") for path in (ROOT / "connectors" / source).glob("*.cc")):
         text = path.read_text()
         for pattern in CODES:
             for code in re.findall(pattern, text):
