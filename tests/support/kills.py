@@ -98,7 +98,7 @@ def transaction_of(record):
 def survive_kills(server, home, kills, seed):
     chance = random.Random(seed)
     # Those of Kafka fire in tests of Kafka, those of rewinds, gaps, handovers and snapshots in tests of these.
-    elsewhere = ("kafka_", "sink_rew", "topic_taken_over", "gap_", "pg_left_", "handover_", "snapshot_", "pg_low_")
+    elsewhere = ("kafka_", "sink_rew", "topic_taken_over", "gap_", "pg_left_", "handover_", "snapshot_", "pg_low_", "mysql_low_")
     points = [point for point in crash_points(server.TYPE) if not point.startswith(elsewhere)]
     assert points, "no crash point found in the sources"
     hit = collections.Counter()
