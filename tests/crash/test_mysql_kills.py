@@ -20,7 +20,7 @@ def test_each_id_once_and_every_copy_equal_after_100_kills(flavour, tmp_path):
 
 
 # In the order in which a first start passes them.
-POINTS = ["intent_established", "frontier_established", "sink_start_resolved"]
+POINTS = ["mysql_intent_established", "intent_established", "frontier_established", "mysql_frontier_established", "sink_start_resolved"]
 
 
 def test_a_first_start_killed_at_every_step(mysql, tmp_path):
