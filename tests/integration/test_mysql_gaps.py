@@ -199,4 +199,4 @@ def test_headroom_is_exported(own, tmp_path):
     with LiveCopy(tmp_path, own) as live:
         live.settle()
         wait_until("the gauges", lambda: all(f"{name}{{" in live.daemon.get("/metrics") for name in (
-            "tailwater_source_log_headroom_bytes", "tailwater_source_lag_bytes")))
+            "tailwater_source_headroom_bytes", "tailwater_source_lag_bytes")))
