@@ -382,7 +382,7 @@ Error ValueReader::Refusal(ReadOutcome outcome) const {
       return Error{
           Disposition::kFatal, "mysql_date_invalid",
           fmt::format("a value of type {} is no date, such as 0000-00-00: set `zero_dates` "
-                      "to text or null",
+                      "to text or as_null",
                       type_name())};
     case ReadOutcome::kMalformed:
     case ReadOutcome::kOk:

@@ -233,7 +233,7 @@ def test_every_type_in_the_topic_and_in_the_copy(mysql, tmp_path):
 
 def test_dates_that_are_none_by_policy(mysql, tmp_path):
     mysql.sql([*WRITER, "create table t (id int primary key, d date, n datetime(3))", "insert into t values (1, '0000-00-00', '2024-01-00 00:00:00')"])
-    with LiveCopy(tmp_path, mysql, source_options={"zero_dates": "null"}) as live:
+    with LiveCopy(tmp_path, mysql, source_options={"zero_dates": "as_null"}) as live:
         mysql.sql([*WRITER, "insert into t values (2, '2024-01-00', 0)"])
         live.settle()
         rows = [r["after"] for r in live.pipeline.topic() if r["op"] in ("read", "insert") and r["table"] == "public.t"]
