@@ -610,11 +610,12 @@ TEST_F(MariaGroups, MapsSystemVersioningToWhatATableShows) {
   const EventType insert = EventType::kWriteRowsV1, update = EventType::kUpdateRowsV1,
                   erase = EventType::kDeleteRowsV1;
   const std::string map = log.VersionedMap(1, "versioned");
-  Feed({log.MariaGtid(5), map, rows(insert, "\7", image(1, 1, now)),      // insert
-        map, rows(update, "\7\7", image(1, 1, now) + image(1, 2, now)),   // update, and
-        map, rows(insert, "\7", image(1, 1, past)),                       // its history
-        map, rows(update, "\7\7", image(1, 2, now) + image(1, 2, past)),  // delete
-        map, rows(erase, "\7", image(1, 1, past)),                        // DELETE HISTORY
+  Feed({log.MariaGtid(5), map, rows(insert, "\7", image(1, 1, now)),       // insert
+        map, rows(update, "\7\7", image(1, 1, now) + image(1, 2, now)),    // update, and
+        map, rows(insert, "\7", image(1, 1, past)),                        // its history
+        map, rows(update, "\7\7", image(1, 2, now) + image(1, 2, past)),   // delete
+        map, rows(update, "\7\7", image(1, 1, past) + image(1, 9, past)),  // of history itself
+        map, rows(erase, "\7", image(1, 1, past)),                         // DELETE HISTORY
         log.Xid()});
   Lines lines = out.Take();
   for (std::string& line : lines) line = line.substr(0, line.find('('));
