@@ -114,16 +114,19 @@ Status RowReader::WalkImage(std::string_view present, size_t count, Take take) {
   std::string_view nulls;
   if (!TakeBytes(head_.rows, (count + 7) / 8, nulls)) return Malformed("rows");
   const size_t columns = head_.columns;
+  Status status;
   if (count == columns) {
     for (size_t column = 0; column < columns; ++column) {
-      TW_TRY(take(column, Bit(nulls, column)));
+      if (!take(column, Bit(nulls, column), status)) [[unlikely]]
+        return status;
     }
     return {};
   }
   size_t next = 0;
   for (size_t column = 0; column < columns; ++column) {
     if (!Bit(present, column)) continue;
-    TW_TRY(take(column, Bit(nulls, next)));
+    if (!take(column, Bit(nulls, next), status)) [[unlikely]]
+      return status;
     ++next;
   }
   return {};
@@ -132,15 +135,16 @@ Status RowReader::WalkImage(std::string_view present, size_t count, Take take) {
 Status RowReader::ReadImage(std::string_view present, size_t count, std::span<Value> row,
                             ChangeBatch& batch) {
   const ValueReader* const readers = table_.readers.data();
-  return WalkImage(present, count, [&](size_t column, bool null) -> Status {
+  return WalkImage(present, count, [&](size_t column, bool null, Status& status) {
     if (null) {
       row[column] = Value::Null();
-      return {};
+      return true;
     }
     const ReadOutcome outcome = readers[column].Next(head_.rows, batch, row[column]);
     if (outcome == ReadOutcome::kOk) [[likely]]
-      return {};
-    return InColumn(column, readers[column].Refusal(outcome));
+      return true;
+    status = InColumn(column, readers[column].Refusal(outcome));
+    return false;
   });
 }
 
@@ -170,59 +174,66 @@ bool RowReader::TakeDiffs(std::string_view& diffs) {
   return TakeInt(head_.rows, size) && TakeBytes(head_.rows, size, diffs);
 }
 
-Status RowReader::ReadPartialImage(std::span<const Value> before, std::span<Value> row,
+// One column of a partial update's after image that is not NULL.
+Status RowReader::ReadPartialValue(size_t column, const Value& before, Value& out,
                                    ChangeBatch& batch) {
-  TW_TRY(ReadMarks());
-  return WalkImage(head_.present_after, after_count_, [&](size_t column, bool null) -> Status {
-    if (null) {
-      row[column] = Value::Null();
-      return {};
-    }
-    const ValueReader& reader = table_.readers[column];
-    if (!is_diff_[column]) {
-      const ReadOutcome outcome = reader.Next(head_.rows, batch, row[column]);
-      if (outcome == ReadOutcome::kOk) return {};
-      return InColumn(column, reader.Refusal(outcome));
-    }
-    std::string_view diffs;
-    if (!TakeDiffs(diffs)) return InColumn(column, Malformed("JSON diff"));
-    if (diffs.empty()) {
-      row[column] = before[column].is_omitted() ? Value::Unchanged() : before[column];
-      return {};
-    }
-    if (before[column].is_omitted()) {
-      return InColumn(
-          column,
-          Error{
-              Disposition::kFatal, "mysql_partial_json",
+  const ValueReader& reader = table_.readers[column];
+  if (!is_diff_[column]) {
+    const ReadOutcome outcome = reader.Next(head_.rows, batch, out);
+    if (outcome == ReadOutcome::kOk) return {};
+    return InColumn(column, reader.Refusal(outcome));
+  }
+  std::string_view diffs;
+  if (!TakeDiffs(diffs)) return InColumn(column, Malformed("JSON diff"));
+  if (diffs.empty()) {
+    out = before.is_omitted() ? Value::Unchanged() : before;
+    return {};
+  }
+  if (before.is_omitted()) {
+    return InColumn(
+        column,
+        Error{Disposition::kFatal, "mysql_partial_json",
               "the binlog has only what was changed in a JSON document, and not the document: SET "
               "GLOBAL binlog_row_value_options = '', or SET GLOBAL binlog_row_image = FULL (in "
               "sessions too); then copy the table again"});
-    }
-    if (!before[column].has_value()) return InColumn(column, Malformed("JSON diff"));
-    std::string text;
-    if (!ApplyJsonDiffs(documents_[column], diffs, text)) {
-      return InColumn(column, Malformed("JSON diff"));
-    }
-    row[column] = Value::Json(batch.arena().Copy(text));
-    return {};
-  });
+  }
+  std::string text;
+  if (!before.has_value() || !ApplyJsonDiffs(documents_[column], diffs, text)) {
+    return InColumn(column, Malformed("JSON diff"));
+  }
+  out = Value::Json(batch.arena().Copy(text));
+  return {};
+}
+
+Status RowReader::ReadPartialImage(std::span<const Value> before, std::span<Value> row,
+                                   ChangeBatch& batch) {
+  TW_TRY(ReadMarks());
+  return WalkImage(head_.present_after, after_count_,
+                   [&](size_t column, bool null, Status& status) {
+                     if (null) {
+                       row[column] = Value::Null();
+                     } else {
+                       status = ReadPartialValue(column, before[column], row[column], batch);
+                     }
+                     return status.has_value();
+                   });
 }
 
 // As ReadImage(), and keeps the bytes of documents: what a diff is applied to.
 Status RowReader::ReadDocuments() {
   documents_.assign(head_.columns, {});
   const std::string_view rows = head_.rows;
-  const Status status =
-      WalkImage(head_.present_before, before_count_, [&](size_t column, bool null) -> Status {
-        if (null) return {};
-        std::string_view bytes;
-        if (!table_.readers[column].Take(head_.rows, bytes)) {
-          return InColumn(column, table_.readers[column].Refusal(ReadOutcome::kMalformed));
-        }
-        if (table_.map.columns[column].type == FieldType::kJson) documents_[column] = bytes;
-        return {};
-      });
+  const auto keep = [&](size_t column, bool null, Status& status) {
+    std::string_view bytes;
+    if (null) return true;
+    if (!table_.readers[column].Take(head_.rows, bytes)) {
+      status = InColumn(column, table_.readers[column].Refusal(ReadOutcome::kMalformed));
+      return false;
+    }
+    if (table_.map.columns[column].type == FieldType::kJson) documents_[column] = bytes;
+    return true;
+  };
+  const Status status = WalkImage(head_.present_before, before_count_, keep);
   head_.rows = rows;
   return status;
 }
@@ -260,19 +271,22 @@ Result<RowImages> RowReader::Next(ChangeBatch& batch) {
 Status RowReader::Skip() {
   TW_TRY(CheckShape());
   const size_t size_before = head_.rows.size();
-  is_diff_.assign(head_.columns, false);
-  const auto skip = [&](size_t column, bool null) -> Status {
+  bool diffs = false;
+  const auto skip = [&](size_t column, bool null, Status& status) {
     std::string_view bytes;
-    if (null) return {};
-    if (is_diff_[column] ? TakeDiffs(bytes) : table_.readers[column].Take(head_.rows, bytes)) {
-      return {};
+    if (null) return true;
+    if (diffs && is_diff_[column] ? TakeDiffs(bytes)
+                                  : table_.readers[column].Take(head_.rows, bytes)) {
+      return true;
     }
-    return InColumn(column, table_.readers[column].Refusal(ReadOutcome::kMalformed));
+    status = InColumn(column, table_.readers[column].Refusal(ReadOutcome::kMalformed));
+    return false;
   };
   if (head_.kind != RowKind::kInsert) {
     TW_TRY(WalkImage(head_.present_before, before_count_, skip));
   }
   if (head_.partial) TW_TRY(ReadMarks());
+  diffs = head_.partial;
   if (head_.kind != RowKind::kDelete) {
     TW_TRY(WalkImage(head_.present_after, after_count_, skip));
   }

@@ -52,7 +52,8 @@ class RowReader {
  private:
   Error InColumn(size_t column, Error error) const;
   Status CheckShape() const;
-  // Calls take(column, is_null) for each column that an image has; `count`: how many.
+  // Calls take(column, is_null, status) for each column that an image has, until it says false, and
+  // answers what it left in `status`; `count`: how many columns.
   template <class Take>
   Status WalkImage(std::string_view present, size_t count, Take take);
   Status ReadImage(std::string_view present, size_t count, std::span<Value> row,
@@ -60,6 +61,7 @@ class RowReader {
   Status ReadDocuments();
   Status ReadMarks();
   bool TakeDiffs(std::string_view& diffs);
+  Status ReadPartialValue(size_t column, const Value& before, Value& out, ChangeBatch& batch);
   Status ReadPartialImage(std::span<const Value> before, std::span<Value> row, ChangeBatch& batch);
 
   RowsHead head_;

@@ -92,6 +92,31 @@ TEST(PartialUpdate, ADiffWithoutItsDocumentIsRefused) {
   EXPECT_TRUE(skipping.done());
 }
 
+TEST(PartialUpdate, RowsBehindADiffAreSkippedToo) {
+  Captured catalog;
+  TableMap map{.name = {"shop", "orders"}, .full_metadata = true};
+  map.columns = {{.name = "id", .type = FieldType::kTiny}, {.name = "doc", .type = FieldType::kJson, .meta = 4}};
+  const auto table = MappedTable::Make(std::move(map), catalog, {});
+  ASSERT_OK(table);
+  // Both images whole: 7 and {}, then 7 and a diff that puts $.a = true.
+  const std::string row("\0\7\5\0\0\0\0\0\0\4\0" "\1\1\0\7\x08\0\0\0\1\3$.a\2\4\1", 27);
+  const std::string body = std::string("\1\0\0\0\0\0" "\1\0" "\2\0" "\2" "\3" "\3", 13) + row + row;
+  const auto head = RowsHead::Parse({.type = EventType::kPartialUpdateRows, .body = body}, {});
+  ASSERT_OK(head);
+  RowReader skipping(*head, **table), reader(*head, **table);
+  ChangeBatch batch;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_FALSE(skipping.done());
+    EXPECT_OK(skipping.Skip());
+    const auto images = reader.Next(batch);
+    ASSERT_OK(images);
+    EXPECT_EQ(images->before[1], Value::Json("{}"));
+    EXPECT_EQ(images->after[1], Value::Json("{\"a\": true}"));
+  }
+  EXPECT_TRUE(skipping.done());
+  EXPECT_TRUE(reader.done());
+}
+
 TEST(RowReader, AnEventWithoutAByteOfRowsHasOneRow) {
   Captured catalog;
   TableMap map{.name = {"shop", "orders"}, .full_metadata = true};
