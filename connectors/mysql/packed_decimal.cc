@@ -1,6 +1,9 @@
 #include "mysql/packed_decimal.h"
 
+#include <array>
 #include <cstring>
+
+#include "mysql/wire_bytes.h"
 
 namespace tailwater::mysql {
 namespace {
@@ -10,33 +13,46 @@ constexpr uint8_t kBytes[kGroupDigits + 1] = {0, 1, 1, 2, 2, 3, 3, 4, 4, 4};  //
 constexpr uint32_t kPowers[kGroupDigits + 1] = {
     1, 10, 100, 1'000, 10'000, 100'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000};
 
+// 00 to 99.
+constexpr std::array<char, 200> MakePairs() {
+  std::array<char, 200> pairs{};
+  for (size_t i = 0; i < 100; ++i) {
+    pairs[2 * i] = static_cast<char>('0' + i / 10);
+    pairs[2 * i + 1] = static_cast<char>('0' + i % 10);
+  }
+  return pairs;
+}
+constexpr std::array<char, 200> kPairs = MakePairs();
+
 // Reads groups one after the other and prints their digits.
 class Digits {
  public:
-  Digits(std::string_view bytes, uint8_t mask, char* text)
-      : next_(bytes.data()), mask_(mask), text_(text) {}
+  Digits(std::string_view bytes, bool negative, char* text)
+      : next_(bytes.data()), mask_(negative ? 0xFFFFFFFF : 0), text_(text) {}
 
   // False: more than `digits` digits.
   bool Put(unsigned digits) {
-    uint32_t group = 0;
-    for (unsigned i = 0; i < kBytes[digits]; ++i) {
-      uint8_t byte = static_cast<uint8_t>(*next_++) ^ mask_;
-      if (first_) byte ^= 0x80;
-      first_ = false;
-      group = group << 8 | byte;
-    }
+    const unsigned size = kBytes[digits];
+    if (size == 0) return true;
+    auto group = static_cast<uint32_t>(LoadBig(next_, size)) ^ (mask_ >> 8 * (4 - size));
+    if (first_) group ^= uint32_t{0x80} << 8 * (size - 1);
+    first_ = false;
+    next_ += size;
     if (group >= kPowers[digits]) return false;
-    for (unsigned i = digits; i > 0; --i) {
-      text_[i - 1] = static_cast<char>('0' + group % 10);
-      group /= 10;
+    char* end = text_ + digits;
+    text_ = end;
+    for (; digits >= 2; digits -= 2) {
+      end -= 2;
+      std::memcpy(end, &kPairs[2 * (group % 100)], 2);
+      group /= 100;
     }
-    text_ += digits;
+    if (digits != 0) end[-1] = static_cast<char>('0' + group);
     return true;
   }
 
  private:
   const char* next_;
-  const uint8_t mask_;
+  const uint32_t mask_;
   bool first_ = true;
   char* text_;
 };
@@ -56,7 +72,7 @@ size_t UnpackDecimal(std::string_view bytes, unsigned precision, unsigned scale,
   const unsigned whole = precision - scale;
   const bool negative = (static_cast<uint8_t>(bytes[0]) & 0x80) == 0;
   char digits[65];
-  Digits in(bytes, negative ? 0xFF : 0, digits);
+  Digits in(bytes, negative, digits);
   if (!in.Put(whole % kGroupDigits)) return 0;
   for (unsigned i = 0; i < whole / kGroupDigits; ++i) {
     if (!in.Put(kGroupDigits)) return 0;
