@@ -76,7 +76,8 @@ Status BinlogStream::Prepare(const Options& options) {
       "@source_binlog_checksum = @@global.binlog_checksum, "
       "@master_heartbeat_period = {0}, @source_heartbeat_period = {0}, "
       "@rpl_semi_sync_slave = 0, @rpl_semi_sync_replica = 0, "
-      "@slave_uuid = {1}, @replica_uuid = {1}",
+      // While a table without a key is copied nothing is read here.
+      "@slave_uuid = {1}, @replica_uuid = {1}, SESSION net_write_timeout = 604800",
       nanoseconds, connection_->QuoteLiteral(options.replica_uuid));
   if (connection_->flavour() == Flavour::kMariadb) {
     sql += ", @mariadb_slave_capability = 4";
