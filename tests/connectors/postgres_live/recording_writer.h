@@ -175,6 +175,11 @@ class RecordingWriter final : public ChangeWriter {
     std::lock_guard lock(mutex_);
     return established_;
   }
+  // Tables that were said to hold other rows than the log tells.
+  std::vector<std::string> replaced() {
+    std::lock_guard lock(mutex_);
+    return replaced_;
+  }
   int room_calls() {
     std::lock_guard lock(mutex_);
     return room_calls_;
