@@ -56,20 +56,24 @@ Result<TableDigest> DigestTable(const MysqlConfig& config, const SourceContext& 
     if (columns.Text(i, 3).find(" GENERATED") != std::string_view::npos) continue;
     const std::string name = Connection::QuoteName(columns.Text(i, 0));
     names += (names.empty() ? "" : ",") + name;
-    hashes += fmt::format("{}COALESCE(MD5({}), '-')", hashes.empty() ? "" : ", ",
+    hashes += fmt::format("{}COALESCE(SHA2({}, 256), '-')", hashes.empty() ? "" : ", ",
                           Comparable(name, columns.Text(i, 1), !columns.IsNull(i, 2), mariadb));
   }
   if (hashes.empty()) hashes = "''";
+  // Without a database of the session's own MySQL refuses a table that is made by a query.
+  TW_TRY(sql->Query("USE " + Connection::QuoteName(found->name.schema)));
   Connection::Wait wait;
   wait.timeout = {};  // as long as the table takes
   // One statement: one snapshot.
   TW_ASSIGN_OR_RETURN(
       const Rows rows,
-      sql->Query(fmt::format("SELECT COUNT(*), COALESCE(SUM(CAST(CONV(LEFT(h, 16), 16, 10) AS "
-                             "UNSIGNED)), 0), COALESCE(SUM(CAST(CONV(RIGHT(h, 16), 16, 10) AS "
-                             "UNSIGNED)), 0), MD5({}) FROM (SELECT MD5(CONCAT({})) AS h FROM {}) r",
-                             sql->QuoteLiteral(names), hashes, found->quoted),
-                 wait));
+      sql->Query(
+          fmt::format(
+              "SELECT COUNT(*), COALESCE(SUM(CAST(CONV(LEFT(h, 16), 16, 10) AS "
+              "UNSIGNED)), 0), COALESCE(SUM(CAST(CONV(RIGHT(h, 16), 16, 10) AS "
+              "UNSIGNED)), 0), SHA2({}, 256) FROM (SELECT SHA2(CONCAT({}), 256) AS h FROM {}) r",
+              sql->QuoteLiteral(names), hashes, found->quoted),
+          wait));
   return TableDigest{static_cast<uint64_t>(rows.MaybeNumber(0, 0).value_or(0)),
                      fmt::format("{}:{}:{}", rows.Text(0, 3), rows.Text(0, 1), rows.Text(0, 2))};
 }

@@ -153,6 +153,8 @@ constexpr std::array kRows = {
              "a temporary table of the server is full; raise tmp_table_size if this stays"},
 
     // Identity, privilege, TLS.
+    ErrorRow{1045, kDump, "", kOperator, "mysql_privilege_missing",
+             "the account may not read the log: GRANT REPLICATION SLAVE ON *.* TO it"},
     ErrorRow{1045, kAny, "", kOperator, "mysql_login_failed",
              "check `user`, `password` and the account's host part (SELECT user, host FROM "
              "mysql.user); an account with REQUIRE SSL refuses logins without TLS in the same "

@@ -331,12 +331,13 @@ Status Setup::CheckMariadbDomains(const SourceIdentity& identity, const LogPosit
   TW_ASSIGN_OR_RETURN(const Rows applied_row, sql_.Query("SELECT @@GLOBAL.gtid_slave_pos"));
   const auto applied = MariadbGtidState::Parse(applied_row.Text(0, 0)).value_or(MariadbGtidState());
   std::string lacks;
-  size_t lacking = 0;
+  bool known = false;  // something that we read is in its log
   for (const auto& [domain, gtid] : position.mariadb().domains()) {
     bool in_log = false, has_it = false;
     for (const MariadbGtid& last : state) {
       if (last.domain != domain) continue;
       in_log = true;
+      known = known || last.server == gtid.server;
       has_it = has_it || (last.server == gtid.server && last.sequence >= gtid.sequence);
     }
     // A replica that has not written a log of that domain yet.
@@ -344,12 +345,11 @@ Status Setup::CheckMariadbDomains(const SourceIdentity& identity, const LogPosit
       const auto found = applied.domains().find(domain);
       has_it = found != applied.domains().end() && found->second.sequence >= gtid.sequence;
     }
+    known = known || has_it;
     if (has_it) continue;
-    ++lacking;
     lacks += (lacks.empty() ? "" : ",") + gtid.ToString();
   }
-  if (!lacks.empty())
-    return Behind(identity, lacks, lacking == position.mariadb().domains().size(), position);
+  if (!lacks.empty()) return Behind(identity, lacks, !known, position);
 
   TW_ASSIGN_OR_RETURN(const std::vector<LogFile> files, ReadLogFiles(sql_));
   if (files.empty()) return {};

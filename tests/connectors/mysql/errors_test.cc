@@ -158,6 +158,7 @@ INSTANTIATE_TEST_SUITE_P(
     Login, ErrorTable,
     ::testing::Values(
         Case{1045, kConnect, "words", kOperator, "mysql_login_failed"},
+        Case{1045, kDump, "words", kOperator, "mysql_privilege_missing"},
         Case{1698, kConnect, "words", kOperator, "mysql_login_failed"},
         Case{1130, kConnect, "words", kOperator, "mysql_login_failed"},
         Case{3118, kConnect, "words", kOperator, "mysql_login_failed"},
