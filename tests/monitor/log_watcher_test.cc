@@ -152,8 +152,8 @@ TEST_F(LogWatcherTest, AnAgeThatEndsTheLogIsAForecastOfItsOwn) {
   Look();
   EXPECT_THAT(watcher_.GetStatus().seconds_until_loss, Optional(DoubleNear(500, 0.01)));
   const std::string text = registry_.Expose();
-  EXPECT_THAT(text, HasSubstr("tailwater_source_headroom_bytes 4096"));
-  EXPECT_THAT(text, HasSubstr("tailwater_source_headroom_seconds 60"));
+  EXPECT_THAT(text, HasSubstr("tailwater_source_headroom_bytes{source=\"shop\"} 4096"));
+  EXPECT_THAT(text, HasSubstr("tailwater_source_headroom_seconds{source=\"shop\"} 60"));
 }
 
 TEST_F(LogWatcherTest, AThrowingConnectorIsAFailedLook) {
