@@ -204,7 +204,9 @@ Result<bool> CatchUp::HasReached(Target& target, const PipelineStatus& status) {
   if (status.capture) {
     for (const SourceStatus& source : status.capture->sources) {
       if (source.name != target.source->name) continue;
-      target.copied = target.copied || source.snapshots.settled;
+      // Only behind the end: what the log says on the way there may have to be copied again. An
+      // earlier look saw the frontier there: one look reads it after it has read the snapshots.
+      target.copied = target.copied || (target.reached[""] && source.snapshots.settled);
       target.copies = target.copies || !source.snapshots.units.empty();
     }
   }
