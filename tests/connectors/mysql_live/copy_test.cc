@@ -209,10 +209,14 @@ TEST_P(CopyLiveTest, KeysOfAnyTypeAndOrderAreMetOnce) {
     SCOPED_TRACE(cases[i].columns + ", key " + cases[i].key);
     const std::string table = "k" + std::to_string(i);
     copied_.clear();
-    CopyInChunks(*reader_, Name(table), 1);
+    CopyInChunks(*reader_, Name(table), 2);
     EXPECT_THAT(copied_, SizeIs(cases[i].values.size()));
     copied_.clear();
-    CopyInChunks(*reader_, Name(table), 3, "", 1);  // cut behind the first row
+    // The place of a row that was read is as good as a bound.
+    bool more = true;
+    const auto cut = CopyChunk(*reader_, Name(table), {}, 100, more, "", 1);
+    ASSERT_TRUE(cut && more);
+    CopyChunk(*reader_, Name(table), *cut, 100, more);
     std::set<std::string> numbers;
     for (const std::string& row : copied_) numbers.insert(row.substr(row.rfind('|') + 1));
     EXPECT_THAT(copied_, SizeIs(cases[i].values.size()));

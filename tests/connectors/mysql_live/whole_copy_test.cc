@@ -141,9 +141,8 @@ class LateVisibilityTest : public CopyTest {
   }
   ~LateVisibilityTest() override {
     replica_.reset();
-    if (stream_ != nullptr) {
-      EXPECT_OK(stream_->Stop());
-    }
+    reader_.reset();
+    stream_.reset();
     if (is_mariadb()) {
       Run("set global rpl_semi_sync_master_enabled = off");
     } else {
