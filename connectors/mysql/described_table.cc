@@ -243,6 +243,14 @@ class Describer {
     for (const TableName& table : tables) found_[table].map.name = table;
   }
 
+  // Facts alone: of columns of whatever type.
+  Result<TableFacts> Facts() {
+    facts_only_ = true;
+    const TableName table = found_.begin()->first;
+    TW_TRY(Read(table.schema, &table.name));
+    return std::move(found_.begin()->second.facts);
+  }
+
   Result<std::map<TableName, DescribedTable>> Run() {
     if (found_.empty()) return std::move(found_);
     std::set<std::string> schemas;
@@ -315,16 +323,18 @@ class Describer {
     for (int i = 0; i < columns.size(); ++i) {
       DescribedTable* const table = Find(columns, i);
       if (table == nullptr) continue;
-      TW_ASSIGN_OR_RETURN(MapColumn column,
-                          ReadColumn(columns, i, table->map.name, sql_.flavour()));
-      const bool is_json = json.contains({table->map.name, column.name});
+      const bool is_json = json.contains({table->map.name, columns.String(i, ColumnRow::kName)});
       table->facts.found = true;
       table->facts.columns.push_back(ReadFacts(columns, i, is_json));
+      if (facts_only_) continue;
+      TW_ASSIGN_OR_RETURN(MapColumn column,
+                          ReadColumn(columns, i, table->map.name, sql_.flavour()));
       table->map.full_metadata = true;
       table->map.columns.push_back(std::move(column));
       keys_[table->map.name].columns.push_back(
           {columns.String(i, ColumnRow::kCharset), columns.String(i, ColumnRow::kCollation)});
     }
+    if (facts_only_) return {};
     TW_ASSIGN_OR_RETURN(
         const Rows parts,
         sql_.Query(fmt::format(
@@ -426,6 +436,7 @@ class Describer {
   };
 
   Connection& sql_;
+  bool facts_only_ = false;
   std::map<TableName, DescribedTable> found_;
   std::map<TableName, Keys> keys_;
 };
@@ -481,6 +492,10 @@ uint32_t DescribedFacts::Number(std::string_view charset) {
 
 Result<std::string> DescribedFacts::Charset(uint32_t number) {
   return number < kCharsets.size() ? std::string(kCharsets[number]) : std::string();
+}
+
+Result<TableFacts> ReadTableFacts(Connection& sql, const TableName& table) {
+  return Describer(sql, {table}).Facts();
 }
 
 Result<std::map<TableName, DescribedTable>> DescribeTables(Connection& sql,

@@ -40,6 +40,9 @@ class DescribedFacts final : public CatalogFacts {
 Result<std::map<TableName, DescribedTable>> DescribeTables(Connection& sql,
                                                            const std::vector<TableName>& tables);
 
+// What the stream asks of it: `found` is false if it is not there, or not for us to see.
+Result<TableFacts> ReadTableFacts(Connection& sql, const TableName& table);
+
 // Of COLUMN_TYPE, for tests: 'a','b''c' out of enum('a','b''c').
 std::vector<std::string> ParseLabels(std::string_view column_type);
 

@@ -407,6 +407,32 @@ TEST_P(CopyLiveTest, TablesWithoutTransactionsAreCopiedToo) {
   EXPECT_THAT(Model("t"), ElementsAreArray(Actual("t")));
 }
 
+TEST_P(CopyLiveTest, OfASystemVersionedTableTheRowsThatHoldAreCopied) {
+  if (!is_mariadb()) GTEST_SKIP() << "MySQL has no such tables";
+  Run("create table t (id int primary key, v int) engine=innodb with system versioning");
+  Run("create table u (id int primary key, v int, s timestamp(6) generated always as row start, e "
+      "timestamp(6) generated always as row end, period for system_time (s, e)) engine=innodb with "
+      "system versioning");
+  for (const char* table : {"t", "u"}) {
+    Run(fmt::format("insert into {} (id, v) values (1, 1), (2, 1), (3, 1)", table));
+    Run(fmt::format("update {} set v = 2 where id = 2", table));
+    Run(fmt::format("delete from {} where id = 3", table));
+  }
+  Start();
+  for (const char* table : {"t", "u"}) {
+    Run(fmt::format("insert into {} (id, v) values (4, 4)", table));
+    CatchUp();
+    CopyInChunks(*reader_, Name(table), 1);
+    const auto model = writer_.table(Name(table));
+    ASSERT_NE(model.schema, nullptr);
+    EXPECT_EQ(model.schema->fingerprint(), model.stream_fingerprint);
+    Run(fmt::format("update {} set v = 5 where id = 1", table));
+    Run(fmt::format("delete from {} where id = 2", table));
+    CatchUp();
+    EXPECT_THAT(Model(table), SizeIs(2));
+  }
+}
+
 TEST(MysqlTableDescription, LabelsComeOutOfTheTypeAsTheyAre) {
   EXPECT_THAT(ParseLabels("enum('a','it''s','x\\\\y','ä,b')"),
               ElementsAreArray({"a", "it's", "x\\y", "ä,b"}));
