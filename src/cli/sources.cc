@@ -186,7 +186,7 @@ class SourcesCommand {
           return NumberOf(log, key) ? HumanBytes(WholeOf(log, key)) : std::string(unknown);
         };
         const bool active = PartOf(log, "active").is_boolean() && log["active"].get<bool>();
-        // A server that keeps no place for us says so by what it holds in front of ours.
+        // A server that keeps no place for us says so by how far its log reaches behind ours.
         const auto headroom = NumberOf(log, "headroom_bytes");
         const std::string state = TextOf(log, "state");
         const char* const nothing = log.contains("server_end") ? "not begun" : "unknown";
@@ -201,8 +201,9 @@ class SourcesCommand {
         if (headroom) {
           const auto age = NumberOf(log, "headroom_seconds");
           notes += fmt::format(
-              "{}: the server holds {} of log in front of our place{}, and removes its log by its "
-              "own rules\n",
+              "{}: the server's log reaches {}{} further back than our place; the server removes "
+              "it "
+              "by rules of its own\n",
               Printable(name), bytes("headroom_bytes", ""),
               age ? " (" + HumanSeconds(*age) + ")" : std::string());
         }

@@ -215,8 +215,8 @@ class StatusPrinter {
     const auto headroom = Number(log, "headroom_bytes");
     if (headroom) {
       const auto age = Number(log, "headroom_seconds");
-      kept.push_back("the server still has " + HumanBytes(Whole(*headroom)) +
-                     " of log in front of it" + (age ? " (" + HumanSeconds(*age) + ")" : ""));
+      kept.push_back("the server's log reaches " + HumanBytes(Whole(*headroom)) +
+                     (age ? " (" + HumanSeconds(*age) + ")" : "") + " further back than it");
     }
     const auto loss = Number(log, "seconds_until_loss");
     const auto by_age = Number(log, "safe_seconds");

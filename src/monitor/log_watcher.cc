@@ -45,8 +45,8 @@ LogWatcher::LogWatcher(std::string component, CreateTools create, Metrics& metri
           "tailwater_source_safe_log_bytes",
           "Log that may still be written before the server discards what this source needs.")),
       headroom_bytes_(metrics.GetGauge("tailwater_source_headroom_bytes",
-                                       "Log in front of this source's place that the server still "
-                                       "has: it discards from there.")),
+                                       "How much further back than this source's place the "
+                                       "server's log reaches: it discards from there.")),
       headroom_seconds_(metrics.GetGauge(
           "tailwater_source_headroom_seconds",
           "Age of the server's oldest log at this source's place: it discards from there.")),

@@ -157,7 +157,8 @@ TEST_F(SourcesTest, SlotsShowsTheHeadroomOfAServerThatKeepsNoPlaceForUs) {
   EXPECT_EQ(Run({"slots"}), 0) << error_;
   EXPECT_THAT(out_, HasSubstr("nothing for us"));
   EXPECT_THAT(out_, HasSubstr("2 d"));
-  EXPECT_THAT(out_, HasSubstr("1.0 MiB of log in front of our place (2 h)"));
+  EXPECT_THAT(out_,
+              HasSubstr("the server's log reaches 1.0 MiB (2 h) further back than our place"));
 }
 
 TEST_F(SourcesTest, SlotsShowsWhatTheServersKeep) {

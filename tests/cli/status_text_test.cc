@@ -43,7 +43,7 @@ TEST(StatusTextTest, ShowsTheHeadroomOfAServerThatKeepsNoPlaceForUs) {
   };
   const std::string text = source(R"("state": "reserved", "headroom_bytes": 1048576,
       "headroom_seconds": 7200, "safe_seconds": 172800, "seconds_until_loss": 172800)");
-  EXPECT_THAT(text, HasSubstr("1.0 MiB of log in front of it (2 h)"));
+  EXPECT_THAT(text, HasSubstr("the server's log reaches 1.0 MiB (2 h) further back than it"));
   EXPECT_THAT(text, HasSubstr("by its age"));
   EXPECT_THAT(source(R"("state": "unreserved", "headroom_bytes": 0)"), HasSubstr("log unreserved"));
 }
