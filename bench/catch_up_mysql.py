@@ -1,6 +1,6 @@
 """Catch-up bench on MariaDB or MySQL: see bench/run.sh. One backlog behind one place of the log, which every run reads again from there.
 
-The floor is a client that copies the log as it is (mariadb-binlog --raw into memory): it decodes nothing."""
+The floor is a client that drops what comes, undecoded (bench/mysql_dump_client.cc)."""
 import argparse
 import json
 import os
@@ -13,21 +13,30 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import maxwell  # noqa: E402
 from tests.servers.mysql import MysqlServer  # noqa: E402
 
-FLOOR = "raw copy"
+FLOOR = "bare dump"
 
 
-def measure(server, command, **more):
-    """Wall seconds, CPU seconds, peak resident megabytes, the server's CPU seconds."""
+def measure(server, command, lines=None):
+    """Wall seconds, CPU seconds, peak resident megabytes, the server's CPU seconds. With `lines` it is ended once it has printed them."""
     before = server_cpu(server)
     start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **more)
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - start
-    if os.waitstatus_to_exitcode(status) != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{errors[-3000:]}")
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE if lines else subprocess.DEVNULL, stderr=errors)
+        if lines:
+            while lines > 0 and (block := process.stdout.read1(1 << 20)):
+                lines -= block.count(b"\n")
+            wall = time.monotonic() - start
+            process.terminate()
+            process.stdout.close()
+        _, status, usage = os.wait4(process.pid, 0)
+        if lines is None:
+            wall = time.monotonic() - start
+        if (os.waitstatus_to_exitcode(status) != 0) if lines is None else lines > 0:
+            errors.seek(0)
+            sys.exit(f"{' '.join(command)} failed:\n{errors.read().decode()[-3000:]}")
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, server_cpu(server) - before
 
 
@@ -65,15 +74,17 @@ def load(server, changes, per_transaction):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", required=True)
+    parser.add_argument("--floor", required=True, help="the built mysql_dump_client")
     parser.add_argument("--flavour", choices=["mariadb", "mysql"], default="mariadb")
     parser.add_argument("--changes", type=int, default=1_000_000)
     parser.add_argument("--rows-per-transaction", type=int, default=100)
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--maxwell", action="store_true", help="beside Maxwell (90 MB, Java)")
     options = parser.parse_args()
+    if options.maxwell and options.flavour != "mariadb":
+        parser.error("--maxwell: its client knows no login that MySQL 9 has; use it with --mariadb")
     settings = {"max_binlog_size": str(1 << 30), "innodb_buffer_pool_size": "256M"}
-    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    with MysqlServer(options.flavour, settings=settings) as server, tempfile.TemporaryDirectory(prefix="tailwater-bench-", dir=memory) as copies, \
-            tempfile.TemporaryDirectory(prefix="tailwater-bench-") as home:
+    with MysqlServer(options.flavour, settings=settings) as server, tempfile.TemporaryDirectory(prefix="tailwater-bench-") as home:
         home = pathlib.Path(home)
 
         def config(name):
@@ -85,47 +96,56 @@ def main():
             return [options.binary, "run", str(path), "--only", "capture", "--until-caught-up", "--listen", "127.0.0.1:0"]
 
         prepare(server, options.rows_per_transaction)
+        if options.maxwell:
+            maxwell.prepare(server)
         measure(server, config("base"))  # a place in the log, in front of the backlog
         print(f"{server.version}\nloading {options.changes:,} inserts, {options.rows_per_transaction} a transaction …", flush=True)
         first = load(server, options.changes, options.rows_per_transaction)
-        size = sum(size for name, size in server.binlogs() if name >= first)
-        print(f"{size / 1e6:.0f} MB of log")
+        last, end = server.binlogs()[-1]
+        if last != first:
+            sys.exit(f"the backlog does not fit into one file of the log: fewer than {options.changes:,} changes, please")
+        print(f"{end / 1e6:.0f} MB of log")
 
         def floor(number):
-            return ["/usr/bin/mariadb-binlog", "--no-defaults", "--read-from-remote-server", "--host=127.0.0.1", f"--port={server.port}", "--user=root",
-                    "--raw", f"--result-file={copies}/{number}-", "--to-last-log", first]
+            return [options.floor, server.url(), first, str(end)]
 
         def ours(number):
             name = f"run{number}"
             shutil.copytree(home / "base", home / name)
             return config(name)
 
+        def peer(number):
+            return maxwell.command(server.port, first, "public.small", home / f"maxwell{number}")
+
         def run(command, number):
-            result = measure(server, command(number))
-            for left in [*pathlib.Path(copies).iterdir(), home / f"run{number}"]:
-                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+            result = measure(server, command(number), options.changes if command is peer else None)
+            if command is peer:
+                server.sql("drop database maxwell")  # its place; it begins anew
+            shutil.rmtree(home / f"run{number}", ignore_errors=True)
             return result
 
         run(floor, 0)  # warms the page cache; not counted
         million = options.changes / 1e6
         rows = []
-        print(f"{'':9} {'changes/s':>12} {'CPU s/M':>9} {'server s/M':>11} {'peak MB':>8}")
+        print(f"{'':10} {'changes/s':>12} {'CPU s/M':>9} {'server s/M':>11} {'peak MB':>8}")
         for number in range(1, options.pairs + 1):
-            pair, results = [(FLOOR, floor), ("ours", ours)], {}
-            for name, command in (pair if number % 2 else reversed(pair)):
+            contenders, results = [(FLOOR, floor), ("ours", ours), *([("Maxwell", peer)] if options.maxwell else [])], {}
+            for name, command in (contenders if number % 2 else reversed(contenders)):
                 wall, cpu, peak, server_seconds = results[name] = run(command, number)
-                print(f"{name:9} {options.changes / wall:12,.0f} {cpu / million:9.2f} {server_seconds / million:11.2f} {peak:8.0f}", flush=True)
+                print(f"{name:10} {options.changes / wall:12,.0f} {cpu / million:9.2f} {server_seconds / million:11.2f} {peak:8.0f}", flush=True)
             rows.append(results)
 
-        def ratios(value):
-            list_ = [value(r["ours"], r[FLOOR]) for r in rows]
+        def ratios(value, other=FLOOR):
+            list_ = [value(r["ours"], r[other]) for r in rows]
             return f"{statistics.median(list_):.2f} ({min(list_):.2f}-{max(list_):.2f})"
 
-        print(f"\nratio to a raw copy of the log, median (min-max) of {len(rows)} pairs, {options.rows_per_transaction} rows a transaction")
+        print(f"\nratio to a bare dump of the log, median (min-max) of {len(rows)} pairs, {options.rows_per_transaction} rows a transaction")
         print(f"  changes/s      {ratios(lambda o, r: r[0] / o[0])}")
         print(f"  ours           {statistics.median(options.changes / r['ours'][0] for r in rows):,.0f} changes/s")
         print(f"  our CPU        {statistics.median(r['ours'][1] / million for r in rows):.2f} s per million changes")
         print(f"  server's CPU   {ratios(lambda o, r: o[3] / max(r[3], 0.01))}")
+        if options.maxwell:
+            print(f"  beside Maxwell {ratios(lambda o, m: m[0] / o[0], 'Maxwell')} times its changes/s, {ratios(lambda o, m: m[1] / o[1], 'Maxwell')} of its CPU to one of ours")
         print(f"  our peak       {max(r['ours'][2] for r in rows):.0f} MB")
 
 

@@ -6,11 +6,12 @@
 #   bench/run.sh --snapshot             rows that are there already, beside COPY (binary) to /dev/null
 #   bench/run.sh --kafka                to a topic of a real Apache Kafka in place of the local one
 #   bench/run.sh --kafka --debezium     beside Debezium Server too (781 MB to download, once; needs Java 21)
-#   bench/run.sh --mariadb              from MariaDB, beside a raw copy of its log; --mysql: from MySQL
+#   bench/run.sh --mariadb              from MariaDB, beside a client that drops its log as it comes; --mysql: from MySQL
+#   bench/run.sh --mariadb --maxwell    beside Maxwell too (90 MB to download, once; needs Java)
 # Prints changes/s, CPU seconds per million changes (ours and the database's walsender), peak memory, and the ratio of each pair.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case " $* " in *" -h "*|*" --help "*) sed -n '2,10s/^# //p' "$0"; exit 0 ;; esac
+case " $* " in *" -h "*|*" --help "*) sed -n '2,11s/^# //p' "$0"; exit 0 ;; esac
 deploy/install-deps.sh --tests
 cmake --preset release >/dev/null
 cmake --build build/release --target tailwater
@@ -20,7 +21,8 @@ case " $* " in
   *" --mariadb "*|*" --mysql "*)
     flavour=mariadb
     for argument; do shift; case $argument in --mariadb) ;; --mysql) flavour=mysql ;; *) set -- "$@" "$argument" ;; esac; done
-    exec /usr/bin/python3 bench/catch_up_mysql.py --binary build/release/tailwater --flavour "$flavour" "$@" ;;
+    cmake --build build/release --target mysql_dump_client
+    exec /usr/bin/python3 bench/catch_up_mysql.py --binary build/release/tailwater --floor build/release/bench/mysql_dump_client --flavour "$flavour" "$@" ;;
   *" --kafka "*) for argument; do shift; [ "$argument" = --kafka ] || set -- "$@" "$argument"; done
                  exec /usr/bin/python3 bench/catch_up_kafka.py --binary build/release/tailwater "$@" ;;
 esac
