@@ -59,8 +59,8 @@ const OptionTable& MysqlOptions() {
             "Host name or address, or the file of a Unix socket: /run/mysqld/mysqld.sock."),
       Field("port", &C::port, "Port."),
       Field("database", &C::database,
-            "Database of those `tables` that name none: with `database: shop`, `orders` is "
-            "shop.orders. May be empty: then every entry names its own, for example shop.*."),
+            "The database that is named where an event's form tells one per source. May be empty: "
+            "`tables` name theirs, for example shop.orders or shop.*."),
       Field("user", &C::user,
             "Account with REPLICATION SLAVE, REPLICATION CLIENT (MariaDB: BINLOG MONITOR), and "
             "SELECT on what is captured; `tailwater check` prints the GRANTs."),

@@ -46,7 +46,7 @@ struct MysqlConfig {
   // address.
   std::string host = "localhost";
   uint32_t port = 3306;
-  std::string database;  // default of `tables:` entries without one; may be empty
+  std::string database;  // what SourceFacts tell sinks; may be empty
   std::string user;
   Secret password;  // read again at every connect
   Tls tls;

@@ -220,9 +220,11 @@ class Loader {
 
   void CheckHasSchema(const TableEntry& entry, const TablePattern& pattern) {
     if (!pattern.has_wildcard() && pattern.glob.find('.') == pattern.glob.npos) {
-      problems_.Add(entry.options.location,
-                    fmt::format("{}: '{}' needs its schema in front, for example public.{}",
-                                entry.options.path, pattern.glob, pattern.glob));
+      problems_.Add(
+          entry.options.location,
+          fmt::format(
+              "{}: '{}' needs its schema (in MySQL its database) in front, for example public.{}",
+              entry.options.path, pattern.glob, pattern.glob));
     }
   }
 

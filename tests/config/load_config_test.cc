@@ -275,7 +275,8 @@ TEST_F(LoadConfigTest, RefusesPatternsThatCanNeverMatch) {
 )";
   EXPECT_THAT(
       LoadText(text),
-      ElementsAre("shop.yaml:19:14: sinks.more.tables[0]: 'orders' needs its schema in front, for "
+      ElementsAre("shop.yaml:19:14: sinks.more.tables[0]: 'orders' needs its schema (in MySQL its "
+                  "database) in front, for "
                   "example public.orders",
                   "shop.yaml:19:22: sinks.more.tables[1]: no source captures 'public.ordres' (did "
                   "you mean 'public.orders'?); add it to the source's tables",
