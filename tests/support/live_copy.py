@@ -28,7 +28,10 @@ class LiveCopy:
         self.copied()
 
     def copied(self):
-        wait_until("first copies", lambda: self.daemon.source()["snapshots"]["tables_waiting"] == 0, 60)
+        def done():
+            snapshots = self.daemon.source()["snapshots"]
+            return snapshots["tables_copied"] and not snapshots["tables_waiting"]  # none waits before they are looked for, too
+        wait_until("first copies", done, 60)
 
     def stop(self):
         assert self.daemon.stop() == 0, self.daemon.log()[-3000:]
@@ -68,16 +71,21 @@ class LiveCopy:
                                                   "table_name = %s order by ordinal_position", (table,))]
 
     def difference(self, table, columns=None):
+        """Text is compared as text, bytes as hexadecimal digits."""
         names = columns or self.columns(table)
-        quote = (lambda name: f"`{name}`") if self.server.TYPE == "mysql" else (lambda name: f'"{name}"')
-        source = as_multiset(self.server.sql(f"select {', '.join(self.server.as_text(quote(n)) for n in names)} from {quote(table)}"))
+        binary = {row[0] for row in self.server.sql("select column_name from information_schema.columns where table_schema = 'public' and table_name = %s "
+                                                    "and (data_type like '%%blob' or data_type like '%%binary')", (table,))}
+        quote = lambda name: "`" + name.replace("`", "``") + "`"
+        texts = (f"lower(hex({quote(n)}))" if n in binary else self.server.as_text(quote(n)) for n in names)
+        source = as_multiset(self.server.sql(f"select {', '.join(texts)} from {quote(table)}"))
         if not has_table(self.pipeline, table):
             return differences(source, {})
         present = {row[1] for row in self.pipeline.copy(f'pragma table_info("{table}")')}
         if set(names) - present:
             return f"no column {sorted(set(names) - present)}"
         quoted = ", ".join(f'"{name}"' for name in names)
-        return differences(source, as_multiset(self.pipeline.copy(f'select {quoted} from "{table}"')))
+        copied = self.pipeline.copy(f'select {quoted} from "{table}"')
+        return differences(source, as_multiset([[value.hex() if isinstance(value, bytes) else value for value in row] for row in copied]))
 
     def wait_equal(self, *tables, timeout=30):
         """What is in the source is in the copy, now or soon."""
