@@ -192,10 +192,10 @@ Status RowReader::ReadPartialValue(size_t column, const Value& before, Value& ou
   if (before.is_omitted()) {
     return InColumn(
         column,
-        Error{Disposition::kFatal, "mysql_partial_json",
+        Error{Disposition::kGap, "mysql_partial_json",
               "the binlog has only what was changed in a JSON document, and not the document: SET "
               "GLOBAL binlog_row_value_options = '', or SET GLOBAL binlog_row_image = FULL (in "
-              "sessions too); then copy the table again"});
+              "sessions too)"});
   }
   std::string text;
   if (!before.has_value() || !ApplyJsonDiffs(documents_[column], diffs, text)) {

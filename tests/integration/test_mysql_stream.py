@@ -24,7 +24,7 @@ def live(mysql, tmp_path):
 
 
 def operations(records):
-    return [(record["op"], record["table"].removeprefix("public."), *(record["key"] or {}).values()) for record in records]
+    return [(record["op"], record["table"].removeprefix("public."), *(record.get("key") or {}).values()) for record in records]
 
 
 # -- rows
@@ -224,7 +224,7 @@ def test_other_kinds_of_groups_of_mariadb(mysql, tmp_path):
         live.sql("insert into t (id) values (3)")
         live.sql("set skip_replication = 1", "insert into t (id) values (4)")
         live.sql("insert into v values (1, 1)", "update v set a = 2", "insert into v values (2, 1)", "delete from v where id = 1")
-        live.sql("create table made as select id from t", "create or replace table made (id int primary key) select id from t where id < 3")
+        live.sql("create table made (id int primary key) as select id from t", "create or replace table made (id int primary key) select id from t where id < 3")
         live.settle()
         live.wait_equal("t", "made")
         live.wait_equal("v")
@@ -507,11 +507,22 @@ def test_partial_documents_are_made_whole(mysql, tmp_path):
         live.sql("set session binlog_row_value_options = PARTIAL_JSON", "update docs set doc = json_set(doc, '$.a', 2)",
                  "update docs set doc = json_remove(doc, '$.b[1]')", "update docs set doc = json_set(doc, '$.a', 'x', '$.b[0]', 7)", "update docs set n = 1",
                  "update docs set doc = json_replace(doc, '$.a', 'y'), other = json_set(other, '$[0]', 5)",
-                 "set session binlog_row_image = MINIMAL", "update docs set doc = json_set(doc, '$.a', 3)", "update docs set doc = json_array(1) where id = 1")
+                 "set session binlog_row_image = MINIMAL", "update docs set n = 2", "update docs set doc = json_array(1) where id = 1",
+                 "set session binlog_row_value_options = ''", "update docs set doc = json_set(doc, '$[0]', 3)")
         live.settle()
         live.wait_equal("docs")
         documents = [r["after"]["doc"] for r in live.records("docs") if "doc" in (r["after"] or {})]
         assert [d["a"] for d in documents[:4]] == [1, 2, 2, "x"] and documents[3]["b"] == [7, 3]
+
+
+@ON_MYSQL
+def test_a_part_of_a_document_without_the_document_is_a_gap(mysql, tmp_path):
+    with LiveCopy(tmp_path, mysql, source_options={"on_gap": "resnapshot"}) as live:
+        live.sql("create table docs (id int primary key, doc json)", "insert into docs values (1, '{\"a\": 1, \"pad\": \"0123456789012345678901234567890123456789\"}')")
+        live.settle()
+        live.sql("set session binlog_row_image = MINIMAL", "set session binlog_row_value_options = PARTIAL_JSON", "update docs set doc = json_set(doc, '$.a', 2)")
+        live.wait_equal("docs")
+        assert "mysql_partial_json" in live.daemon.log() and "binlog_row_image = FULL" in live.daemon.log()
 
 
 class Load(threading.Thread):
