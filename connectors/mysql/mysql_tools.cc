@@ -168,6 +168,7 @@ Status MysqlTools::Measure(Connection& sql, const ServerFacts& server,
   TW_ASSIGN_OR_RETURN(const LogPlace place, places_.Find(sql, files, position, end));
   if (place.lost || files.empty()) {
     health.state = "lost";
+    health.headroom_bytes = 0;
     health.explanation = fmt::format(
         "the server has purged log behind our position (its oldest file is {}): set `on_gap: "
         "resnapshot`, or take a new start: tailwater destroy, then run",

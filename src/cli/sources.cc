@@ -194,11 +194,13 @@ class SourcesCommand {
         if (const auto seconds = NumberOf(log, "safe_seconds")) {
           limit += (limit.empty() ? "" : ", ") + HumanSeconds(*seconds);
         }
+        const bool lost = state == "lost";
+        if (lost) limit = "lost";
         table.Add({Printable(name), state.empty() ? nothing : Printable(state),
                    active ? "a session" : "nobody",
                    headroom ? "nothing for us" : bytes("retained_bytes", "unknown"),
                    limit.empty() ? "no limit" : limit, bytes("confirmed_lag_bytes", "unknown")});
-        if (headroom) {
+        if (headroom && !lost) {
           const auto age = NumberOf(log, "headroom_seconds");
           notes += fmt::format(
               "{}: the server's log reaches {}{} further back than our place; the server removes "

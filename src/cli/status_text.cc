@@ -213,7 +213,8 @@ class StatusPrinter {
     }
     // Of servers that remove their log by rules of their own.
     const auto headroom = Number(log, "headroom_bytes");
-    if (headroom) {
+    const std::string state = Text(log, "state");
+    if (headroom && state != "lost") {
       const auto age = Number(log, "headroom_seconds");
       kept.push_back("the server's log reaches " + HumanBytes(Whole(*headroom)) +
                      (age ? " (" + HumanSeconds(*age) + ")" : "") + " further back than it");
@@ -225,7 +226,6 @@ class StatusPrinter {
     } else if (loss) {
       kept.push_back("at this pace in " + HumanSeconds(*loss));
     }
-    const std::string state = Text(log, "state");
     if (!state.empty() && state != "reserved")
       kept.push_back((headroom ? "log " : "slot ") + state);
     if (At(log, "active") == false) kept.push_back("no session reads it");

@@ -15,6 +15,7 @@ namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class SourcesTest : public ::testing::Test {
  protected:
@@ -159,6 +160,13 @@ TEST_F(SourcesTest, SlotsShowsTheHeadroomOfAServerThatKeepsNoPlaceForUs) {
   EXPECT_THAT(out_, HasSubstr("2 d"));
   EXPECT_THAT(out_,
               HasSubstr("the server's log reaches 1.0 MiB (2 h) further back than our place"));
+  health.state = "lost";
+  health.headroom_bytes = 0;
+  health.headroom_seconds.reset();
+  health.safe_seconds.reset();
+  EXPECT_EQ(Run({"slots"}), 0) << error_;
+  EXPECT_THAT(out_, Not(HasSubstr("than our place")));
+  EXPECT_THAT(out_, Not(HasSubstr("no limit")));
 }
 
 TEST_F(SourcesTest, SlotsShowsWhatTheServersKeep) {

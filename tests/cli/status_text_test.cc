@@ -46,6 +46,9 @@ TEST(StatusTextTest, ShowsTheHeadroomOfAServerThatKeepsNoPlaceForUs) {
   EXPECT_THAT(text, HasSubstr("the server's log reaches 1.0 MiB (2 h) further back than it"));
   EXPECT_THAT(text, HasSubstr("by its age"));
   EXPECT_THAT(source(R"("state": "unreserved", "headroom_bytes": 0)"), HasSubstr("log unreserved"));
+  const std::string lost = source(R"("state": "lost", "headroom_bytes": 0)");
+  EXPECT_THAT(lost, HasSubstr("log lost"));
+  EXPECT_THAT(lost, Not(HasSubstr("than it")));
 }
 
 TEST(StatusTextTest, NamesTablesWhoseRowsWereReplacedAndThatNothingCopies) {
