@@ -85,13 +85,21 @@ class Checker {
           "format ROW, metadata FULL, row image " + server_.row_image);
     }
     if (!server_.log_bin) return;
-    if (server_.row_image != "FULL") {
+    if (!server_.whole_before()) {
       Add(Severity::kWarning, "mysql_row_image", "binlog_row_image",
           fmt::format(
               "is {}: updates and deletes carry a part of the row only; what is left out is "
               "unchanged, and `OLD` has the key alone",
               server_.row_image),
           SettingRemedy(server_, "binlog_row_image", "FULL"));
+    }
+    if (server_.partial_json && !server_.whole_before()) {
+      Add(Severity::kWarning, "mysql_partial_json", "binlog_row_value_options",
+          fmt::format("is PARTIAL_JSON, and binlog_row_image is {}: of a JSON document that is "
+                      "changed the log has the change alone, and not what it applies to. The first "
+                      "such change is a gap",
+                      server_.row_image),
+          SettingRemedy(server_, "binlog_row_value_options", ""));
     }
     if (server_.form() == LogPosition::Form::kFile) {
       Add(Severity::kWarning, "mysql_no_gtid", "gtid_mode",
@@ -164,6 +172,14 @@ class Checker {
     } else {
       Add(Severity::kOk, "mysql_privileges", "user",
           fmt::format("may read the log (REPLICATION SLAVE, {})", ClientPrivilege()));
+    }
+    if (!server_.mariadb() && !grants.HasGlobal("XA_RECOVER_ADMIN")) {
+      Add(Severity::kInfo, "mysql_xa_unseen", "user",
+          fmt::format(
+              "does not see XA transactions that are prepared when the source first starts: one of "
+              "them that is committed later is a gap. If applications use XA: GRANT "
+              "XA_RECOVER_ADMIN ON *.* TO {};",
+              account_));
     }
     return {};
   }

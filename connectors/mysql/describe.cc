@@ -56,7 +56,7 @@ Result<std::vector<TableDescription>> DescribeTables(const MysqlConfig& config,
     if (found == described.end()) continue;  // gone meanwhile
     TableDescription& description = descriptions.emplace_back();
     TW_ASSIGN_OR_RETURN(description.schema, SchemaOf(found->second, config));
-    description.whole_before = server.row_image == "FULL";
+    description.whole_before = server.whole_before();
     if (!description.whole_before)
       description.whole_before_remedy = WholeBeforeRemedy(server, *table);
   }

@@ -119,6 +119,7 @@ Result<ServerFacts> ReadServer(Connection& sql, const MysqlConfig& config) {
       sql.Query(
           "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('server_uuid', 'server_uid', 'server_id', "
           "'log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', 'gtid_mode', "
+          "'binlog_row_value_options', "
           "'log_replica_updates', 'log_slave_updates', 'read_only', 'binlog_expire_logs_seconds', "
           "'expire_logs_days', 'binlog_expire_logs_auto_purge', 'max_binlog_total_size', "
           "'max_binlog_size', 'innodb_native_foreign_keys', 'lower_case_table_names', "
@@ -134,6 +135,7 @@ Result<ServerFacts> ReadServer(Connection& sql, const MysqlConfig& config) {
   facts.log_bin = variables.On("log_bin");
   facts.binlog_format = Upper(variables.Text("binlog_format"));
   facts.row_image = Upper(variables.Text("binlog_row_image"));
+  facts.partial_json = Contains(Upper(variables.Text("binlog_row_value_options")), "PARTIAL_JSON");
   facts.row_metadata = Upper(variables.Text("binlog_row_metadata"));
   facts.gtid_mode = Upper(variables.Text("gtid_mode"));
   facts.log_updates = Upper(variables.Text(

@@ -31,6 +31,7 @@ struct ServerFacts {
   bool log_bin = false;
   std::string binlog_format;  // ROW, MIXED, STATEMENT
   std::string row_image;      // FULL, NOBLOB, MINIMAL; 11.4 and later FULL_NODUP
+  bool partial_json = false;  // binlog_row_value_options: parts of documents
   std::string row_metadata;   // FULL, MINIMAL, NO_LOG; empty: the server has no such thing
   std::string gtid_mode;      // MySQL: OFF, OFF_PERMISSIVE, ON_PERMISSIVE, ON
   std::string log_updates;    // of a replica, what it applies: ON, OFF
@@ -44,6 +45,9 @@ struct ServerFacts {
   std::string time_zone;
 
   bool mariadb() const { return flavour == Flavour::kMariadb; }
+  // The log has the whole old row of updates and deletes. FULL_NODUP leaves out of the new row what
+  // stays.
+  bool whole_before() const { return row_image == "FULL" || row_image == "FULL_NODUP"; }
   // The form of positions that these settings allow.
   LogPosition::Form form() const;
   std::string Name() const;  // "MySQL 9.7.4", "MariaDB 10.11.19"
