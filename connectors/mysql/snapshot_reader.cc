@@ -25,7 +25,7 @@ constexpr int kRowLockSeconds = 5;
 constexpr auto kLook = milliseconds(500);
 // A look for the next bound that takes longer is made without the condition.
 constexpr auto kBoundTimeout = milliseconds(5000);
-// A table that is altered all the time is left to the engine's patience.
+// A table that is altered, or fought for, all the time is left to the engine's patience.
 constexpr int kAttempts = 5;
 
 std::string Seconds(milliseconds time) {
@@ -400,8 +400,10 @@ Result<Chunk> MysqlSnapshotReader::Read(const ChunkRequest& request) {
     Result<Chunk> chunk = ReadChunk(request, table, place);
     if (chunk) return chunk;
     RollBack();
-    const bool again = chunk.error().code == "mysql_table_changed" && attempt < kAttempts;
-    if (!again || sql_->broken()) return Judge(std::move(chunk).error(), table);
+    // Of a deadlock with writers a locking read is always the victim: it has changed nothing.
+    const bool again =
+        chunk.error().code == "mysql_table_changed" || chunk.error().code == "mysql_conflict";
+    if (!again || attempt == kAttempts) return Judge(std::move(chunk).error(), table);
   }
 }
 

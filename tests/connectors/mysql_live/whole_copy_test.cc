@@ -257,6 +257,29 @@ TEST_P(NoGtidCopyTest, ChunksAndWholeCopiesBesideWritersEqualTheSource) {
   EXPECT_THAT(Model("n"), ElementsAreArray(Actual("n")));
 }
 
+TEST_P(NoGtidCopyTest, AReadingThatADeadlockEndsIsDoneAgain) {
+  Run("create table t (id int primary key, v varchar(40)) engine=innodb");
+  Run("insert into t values (1, 'old'), (2, 'old')");
+  Start();
+  Sql writer(config_);
+  writer.Run("begin");
+  writer.Run("update t set v = 'new' where id = 2");
+  auto copied = std::async(std::launch::async, [&] { CopyInChunks(*reader_, Name("t"), 10); });
+  // It holds the first row, and waits for the second one.
+  const auto waits = [&] {
+    return Run("show global status like 'innodb_row_lock_current_waits'").String(0, 1) == "1";
+  };
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!waits() && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  EXPECT_TRUE(waits());
+  writer.Run("update t set v = 'new' where id = 1");
+  writer.Run("commit");
+  copied.get();
+  CatchUp();
+  EXPECT_THAT(Model("t"), ElementsAreArray(Actual("t")));
+}
+
 TEST_P(NoGtidCopyTest, AnIdleServerHoldsUpNothing) {
   Run("create table t (id int primary key, v varchar(40)) engine=innodb");
   Run("insert into t values (1, 'a'), (2, 'b')");
