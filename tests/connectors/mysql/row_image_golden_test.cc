@@ -1,4 +1,5 @@
-// Changes of one row in every image, and of parts of documents: after each, the row is what the server answers.
+// Changes of one row in every image, and of parts of documents: after each, the row is what the
+// server answers.
 #include "captured_rows.h"
 #include "mysql/row_event.h"
 #include "mysql/table_map.h"
@@ -12,7 +13,8 @@ using Row = std::vector<Value>;
 class ChangesOf : public testing::TestWithParam<std::string> {
  protected:
   Captured captured_ = ReadCaptured("changes_" + GetParam());
-  const LogFormat format_ = {.flavour = GetParam() == "mysql" ? Flavour::kMysql : Flavour::kMariadb};
+  const LogFormat format_ = {.flavour =
+                                 GetParam() == "mysql" ? Flavour::kMysql : Flavour::kMariadb};
 };
 INSTANTIATE_TEST_SUITE_P(Servers, ChangesOf, testing::Values("mariadb", "mysql"),
                          [](const auto& info) { return info.param; });
@@ -33,12 +35,14 @@ TEST_P(ChangesOf, ImagesHoldTheRow) {
       Row after;
       for (size_t i = 0; i < captured.selected[step].size(); ++i) {
         const auto& selected = captured.selected[step][i];
-        const auto read = selected ? (*table)->readers[i].ReadText(*selected, batch) : Result<Value>(Value::Null());
+        const auto read = selected ? (*table)->readers[i].ReadText(*selected, batch)
+                                   : Result<Value>(Value::Null());
         ASSERT_OK(read);
         after.push_back(*read);
       }
       const auto& [type, body] = captured.events[step];
-      const auto head = RowsHead::Parse({.type = static_cast<EventType>(type), .body = body}, format_);
+      const auto head =
+          RowsHead::Parse({.type = static_cast<EventType>(type), .body = body}, format_);
       ASSERT_OK(head);
       EXPECT_TRUE(head->statement_end);
       EXPECT_EQ(head->kind, before.empty()  ? RowKind::kInsert
@@ -66,7 +70,8 @@ TEST_P(ChangesOf, ImagesHoldTheRow) {
           EXPECT_FALSE(whole);
           EXPECT_EQ(head->kind, RowKind::kInsert);
         } else {
-          EXPECT_EQ(images->after[i], after[i]) << images->after[i].bytes() << " for " << after[i].bytes();
+          EXPECT_EQ(images->after[i], after[i])
+              << images->after[i].bytes() << " for " << after[i].bytes();
         }
       }
       before = after;
@@ -77,11 +82,23 @@ TEST_P(ChangesOf, ImagesHoldTheRow) {
 TEST(PartialUpdate, ADiffWithoutItsDocumentIsRefused) {
   Captured catalog;
   TableMap map{.name = {"shop", "orders"}, .full_metadata = true};
-  map.columns = {{.name = "id", .type = FieldType::kTiny}, {.name = "doc", .type = FieldType::kJson, .meta = 4}};
+  map.columns = {{.name = "id", .type = FieldType::kTiny},
+                 {.name = "doc", .type = FieldType::kJson, .meta = 4}};
   const auto table = MappedTable::Make(std::move(map), catalog, {});
   ASSERT_OK(table);
   // Table id, flags, extra; two columns, before: id, after: doc; 7; one diff: remove $.a.
-  const std::string body("\1\0\0\0\0\0" "\1\0" "\2\0" "\2" "\1" "\2" "\0\7" "\1\1\0" "\5\0\0\0" "\2\3$.a", 27);
+  const std::string body(
+      "\1\0\0\0\0\0"
+      "\1\0"
+      "\2\0"
+      "\2"
+      "\1"
+      "\2"
+      "\0\7"
+      "\1\1\0"
+      "\5\0\0\0"
+      "\2\3$.a",
+      27);
   const auto head = RowsHead::Parse({.type = EventType::kPartialUpdateRows, .body = body}, {});
   ASSERT_OK(head);
   RowReader reader(*head, **table);
@@ -95,12 +112,24 @@ TEST(PartialUpdate, ADiffWithoutItsDocumentIsRefused) {
 TEST(PartialUpdate, RowsBehindADiffAreSkippedToo) {
   Captured catalog;
   TableMap map{.name = {"shop", "orders"}, .full_metadata = true};
-  map.columns = {{.name = "id", .type = FieldType::kTiny}, {.name = "doc", .type = FieldType::kJson, .meta = 4}};
+  map.columns = {{.name = "id", .type = FieldType::kTiny},
+                 {.name = "doc", .type = FieldType::kJson, .meta = 4}};
   const auto table = MappedTable::Make(std::move(map), catalog, {});
   ASSERT_OK(table);
   // Both images whole: 7 and {}, then 7 and a diff that puts $.a = true.
-  const std::string row("\0\7\5\0\0\0\0\0\0\4\0" "\1\1\0\7\x08\0\0\0\1\3$.a\2\4\1", 27);
-  const std::string body = std::string("\1\0\0\0\0\0" "\1\0" "\2\0" "\2" "\3" "\3", 13) + row + row;
+  const std::string row(
+      "\0\7\5\0\0\0\0\0\0\4\0"
+      "\1\1\0\7\x08\0\0\0\1\3$.a\2\4\1",
+      27);
+  const std::string body = std::string(
+                               "\1\0\0\0\0\0"
+                               "\1\0"
+                               "\2\0"
+                               "\2"
+                               "\3"
+                               "\3",
+                               13) +
+                           row + row;
   const auto head = RowsHead::Parse({.type = EventType::kPartialUpdateRows, .body = body}, {});
   ASSERT_OK(head);
   RowReader skipping(*head, **table), reader(*head, **table);
@@ -123,7 +152,13 @@ TEST(RowReader, AnEventWithoutAByteOfRowsHasOneRow) {
   map.columns = {{.name = "id", .type = FieldType::kTiny}};
   const auto table = MappedTable::Make(std::move(map), catalog, {});
   ASSERT_OK(table);
-  const std::string body("\1\0\0\0\0\0" "\1\0" "\2\0" "\1" "\0", 12);
+  const std::string body(
+      "\1\0\0\0\0\0"
+      "\1\0"
+      "\2\0"
+      "\1"
+      "\0",
+      12);
   const auto head = RowsHead::Parse({.type = EventType::kWriteRowsV2, .body = body}, {});
   ASSERT_OK(head);
   RowReader reader(*head, **table);
@@ -141,7 +176,14 @@ TEST(RowReader, AnotherNumberOfColumnsIsAnotherTable) {
   map.columns = {{.name = "id", .type = FieldType::kTiny}};
   const auto table = MappedTable::Make(std::move(map), catalog, {});
   ASSERT_OK(table);
-  const std::string body("\1\0\0\0\0\0" "\1\0" "\2\0" "\2" "\3" "\0\1\1", 15);
+  const std::string body(
+      "\1\0\0\0\0\0"
+      "\1\0"
+      "\2\0"
+      "\2"
+      "\3"
+      "\0\1\1",
+      15);
   const auto head = RowsHead::Parse({.type = EventType::kWriteRowsV2, .body = body}, {});
   ASSERT_OK(head);
   RowReader reader(*head, **table);

@@ -15,9 +15,10 @@ namespace {
 
 using std::string_literals::operator""s;
 
-Result<Value> Read(const MapColumn& column, std::string_view charset, const ValueOptions& options, std::string_view bytes,
-                   ChangeBatch& batch) {
-  TW_ASSIGN_OR_RETURN(const ValueReader reader, ValueReader::Make(column, nullptr, charset, options));
+Result<Value> Read(const MapColumn& column, std::string_view charset, const ValueOptions& options,
+                   std::string_view bytes, ChangeBatch& batch) {
+  TW_ASSIGN_OR_RETURN(const ValueReader reader,
+                      ValueReader::Make(column, nullptr, charset, options));
   return reader.Read(bytes, batch);
 }
 
@@ -31,7 +32,8 @@ TEST(ZeroDates, AreWhatTheOptionSays) {
   const auto null = Read(date, "", {.zero_dates = ZeroDates::kNull}, bytes, batch);
   ASSERT_OK(null);
   EXPECT_TRUE(null->is_null());
-  EXPECT_THAT(Read(date, "", {.zero_dates = ZeroDates::kHalt}, bytes, batch), IsErrorWith("mysql_date_invalid"));
+  EXPECT_THAT(Read(date, "", {.zero_dates = ZeroDates::kHalt}, bytes, batch),
+              IsErrorWith("mysql_date_invalid"));
 }
 
 TEST(InvalidText, IsWhatTheOptionSays) {
@@ -42,18 +44,20 @@ TEST(InvalidText, IsWhatTheOptionSays) {
   const auto raw = Read(text, "utf8mb4", {.invalid_text = InvalidText::kBytes}, bytes, batch);
   ASSERT_OK(raw);
   EXPECT_EQ(*raw, Value::Blob("a\xFF\xC3z"));
-  const auto replaced = Read(text, "utf8mb4", {.invalid_text = InvalidText::kReplace}, bytes, batch);
+  const auto replaced =
+      Read(text, "utf8mb4", {.invalid_text = InvalidText::kReplace}, bytes, batch);
   ASSERT_OK(replaced);
   EXPECT_EQ(*replaced, Value::Text("a\uFFFD\uFFFDz"));
 }
 
 TEST(Charsets, AllOfBothServersAreKnown) {
   for (const char* const name :
-       {"armscii8", "ascii",   "big5",   "cp1250", "cp1251",   "cp1256",   "cp1257",  "cp850",   "cp852", "cp866",
-        "cp932",    "dec8",    "eucjpms", "euckr",  "gb18030",  "gb2312",   "gbk",     "geostd8", "greek", "hebrew",
-        "hp8",      "keybcs2", "koi8r",  "koi8u",  "latin1",   "latin2",   "latin5",  "latin7",  "macce", "macroman",
-        "sjis",     "swe7",    "tis620", "ucs2",   "ujis",     "utf16",    "utf16le", "utf32",   "utf8",  "utf8mb3",
-        "utf8mb4"}) {
+       {"armscii8", "ascii",    "big5",  "cp1250",  "cp1251",  "cp1256",  "cp1257",
+        "cp850",    "cp852",    "cp866", "cp932",   "dec8",    "eucjpms", "euckr",
+        "gb18030",  "gb2312",   "gbk",   "geostd8", "greek",   "hebrew",  "hp8",
+        "keybcs2",  "koi8r",    "koi8u", "latin1",  "latin2",  "latin5",  "latin7",
+        "macce",    "macroman", "sjis",  "swe7",    "tis620",  "ucs2",    "ujis",
+        "utf16",    "utf16le",  "utf32", "utf8",    "utf8mb3", "utf8mb4"}) {
     EXPECT_NE(Charset::Find(name), nullptr) << name;
   }
   EXPECT_EQ(Charset::Find("klingon"), nullptr);
@@ -65,21 +69,23 @@ TEST(Charsets, ConvertAndSayWhereTheyCannot) {
     std::string bytes;
     std::string text;
     size_t converted;
-  } kCases[] = {{"latin1", "\x80\x81\xE9"s, "€\u0081é", 3},
-                {"gb18030", "\x81\x30\x81\x30\x94\x39\xFC\x36\xA6\xD9"s, "\u0080\U0001F600\uE78D", 10},
-                {"gbk", "a\x81\x40\xFF"s, "a丂", 3},
-                {"sjis", "\x5C\x81\x5F\xB1\x88\x9F"s, "\\\\ｱ亜", 6},
-                {"ujis", "\x8E\xB1\x8F\xB0\xA1\xA1\xC1"s, "ｱ丂〜", 7},
-                {"big5", "\xA1\x45\xC6\xF8"s, "•ァ", 4},
-                {"utf16", "\xD8\x3D\xDE\x00\xD8\x00"s, "😀", 4},
-                {"utf16le", "\x3D\xD8\x00\xDE"s, "😀", 4},
-                {"ucs2", "\x00\x61\x00"s, "a", 2},
-                {"utf32", "\x00\x01\xF6\x00\x00\x11\x00\x00"s, "😀", 4},
-                {"hebrew", "\xE0\xBF"s, "א", 1},
-                {"swe7", "@}"s, "Éå", 2}};
+  } kCases[] = {
+      {"latin1", "\x80\x81\xE9"s, "€\u0081é", 3},
+      {"gb18030", "\x81\x30\x81\x30\x94\x39\xFC\x36\xA6\xD9"s, "\u0080\U0001F600\uE78D", 10},
+      {"gbk", "a\x81\x40\xFF"s, "a丂", 3},
+      {"sjis", "\x5C\x81\x5F\xB1\x88\x9F"s, "\\\\ｱ亜", 6},
+      {"ujis", "\x8E\xB1\x8F\xB0\xA1\xA1\xC1"s, "ｱ丂〜", 7},
+      {"big5", "\xA1\x45\xC6\xF8"s, "•ァ", 4},
+      {"utf16", "\xD8\x3D\xDE\x00\xD8\x00"s, "😀", 4},
+      {"utf16le", "\x3D\xD8\x00\xDE"s, "😀", 4},
+      {"ucs2", "\x00\x61\x00"s, "a", 2},
+      {"utf32", "\x00\x01\xF6\x00\x00\x11\x00\x00"s, "😀", 4},
+      {"hebrew", "\xE0\xBF"s, "א", 1},
+      {"swe7", "@}"s, "Éå", 2}};
   for (const auto& each : kCases) {
     std::string out;
-    EXPECT_EQ(Charset::Find(each.charset)->Convert(each.bytes, out), each.converted) << each.charset;
+    EXPECT_EQ(Charset::Find(each.charset)->Convert(each.bytes, out), each.converted)
+        << each.charset;
     EXPECT_EQ(out, each.text) << each.charset;
   }
 }
@@ -109,12 +115,12 @@ TEST(BinaryJson, IsTheServersText) {
 }
 
 TEST(BinaryJson, BadOffsetsAndDepthsAreRefused) {
-  EXPECT_EQ(Json("\x00\xFF\xFF\x04\x00"s), "malformed");                          // more members than bytes
-  EXPECT_EQ(Json("\x02\x01\x00\x07\x00\x02\x00\x00"s), "malformed");              // an array that holds itself
-  EXPECT_EQ(Json("\x02\x01\x00\x07\x00\x0C\xF0\x00"s), "malformed");              // a string behind the end
-  EXPECT_EQ(Json("\x0C\xFF\xFF\xFF\xFF\xFF"s), "malformed");                      // a length without an end
-  EXPECT_EQ(Json("\x0D"s), "malformed");                                          // no such type
-  EXPECT_EQ(Json("\x0B\x00\x00\x00\x00\x00\x00\xF0\x7F"s), "malformed");          // infinity
+  EXPECT_EQ(Json("\x00\xFF\xFF\x04\x00"s), "malformed");              // more members than bytes
+  EXPECT_EQ(Json("\x02\x01\x00\x07\x00\x02\x00\x00"s), "malformed");  // an array that holds itself
+  EXPECT_EQ(Json("\x02\x01\x00\x07\x00\x0C\xF0\x00"s), "malformed");  // a string behind the end
+  EXPECT_EQ(Json("\x0C\xFF\xFF\xFF\xFF\xFF"s), "malformed");          // a length without an end
+  EXPECT_EQ(Json("\x0D"s), "malformed");                              // no such type
+  EXPECT_EQ(Json("\x0B\x00\x00\x00\x00\x00\x00\xF0\x7F"s), "malformed");  // infinity
   // Members that share their bytes: work is bounded by the document's length.
   std::string array = "\x02\x64\x00\x00\x04"s;
   for (int i = 0; i < 100; ++i) array += "\x0C\x30\x01"s;
