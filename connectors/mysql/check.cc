@@ -218,7 +218,7 @@ class Checker {
       }
     }
     Add(Severity::kOk, "mysql_server_id", "server_id",
-        fmt::format("reads the log as {}", reader.server_id));
+        fmt::format("reads the log as replica {}", reader.server_id));
     return {};
   }
 
@@ -234,7 +234,8 @@ class Checker {
     uint64_t bytes = 0;
     for (const LogFile& file : files) bytes += file.size;
     Add(Severity::kOk, "mysql_binlog_files", "binary log",
-        fmt::format("{} files, {} MB, the oldest is {}", files.size(), bytes >> 20,
+        fmt::format("{} file{}, {} MB, the oldest is {}", files.size(),
+                    files.size() == 1 ? "" : "s", bytes >> 20,
                     files.empty() ? std::string("none") : files.front().name));
     const bool replica = IsRunningReplica(*sql_);
     if (replica && server_.log_updates != "ON") {
@@ -268,14 +269,18 @@ class Checker {
   }
 
   Status CheckTables() {
-    const std::string see = fmt::format(
-        "create it, correct `tables`, or let the user see it: GRANT SELECT ON database.* TO {};",
-        account_);
-    for (const std::string& table : selected_.unmatched)
-      Add(Severity::kError, "mysql_table_missing", table, "no such table that we may see", see);
+    const auto see = [&](std::string_view database) {
+      return fmt::format(
+          "create it, correct `tables`, or let the user see it: GRANT SELECT ON {}.* TO {};",
+          database, account_);
+    };
+    for (const std::string& table : selected_.unmatched) {
+      Add(Severity::kError, "mysql_table_missing", table, "no such table that we may see",
+          see(Connection::QuoteName(table.substr(0, table.find('.')))));
+    }
     if (selected_.tables.empty() && selected_.unmatched.empty())
       Add(Severity::kError, "mysql_table_missing", "tables", "no table that we may see is selected",
-          see);
+          see("database"));
     std::set<std::string> databases;
     for (const TableEntryFacts* table : selected_.tables) databases.insert(table->name.schema);
     for (const std::string& database : databases) {
@@ -286,7 +291,6 @@ class Checker {
             FileRemedy(server_, "binlog_do_db and binlog_ignore_db", "nothing that leaves it out"));
       }
     }
-    TW_ASSIGN_OR_RETURN(cascades_, ReadCascades());
     const auto described = mysql::DescribeTables(config_, context_);
     if (!described) {
       Fail("tables", described.error());
@@ -301,18 +305,26 @@ class Checker {
     return {};
   }
 
-  // Tables whose rows change because rows of another one do, without that being in the log.
-  Result<std::set<TableName>> ReadCascades() {
-    std::set<TableName> children;
-    if (!server_.native_foreign_keys) return children;
-    TW_ASSIGN_OR_RETURN(
-        const Rows rows,
-        sql_->Query("SELECT CONSTRAINT_SCHEMA, TABLE_NAME FROM "
-                    "information_schema.REFERENTIAL_CONSTRAINTS WHERE DELETE_RULE IN ('CASCADE', "
-                    "'SET NULL', 'SET DEFAULT') OR UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET "
-                    "DEFAULT')"));
-    for (int i = 0; i < rows.size(); ++i) children.insert({rows.String(i, 0), rows.String(i, 1)});
-    return children;
+  // Whether rows of the table change because rows of another one do, without that being in the log.
+  // REFERENTIAL_CONSTRAINTS shows nothing to who may only SELECT.
+  Result<bool> HasCascades(const TableEntryFacts& table) {
+    if (!server_.native_foreign_keys) return false;
+    const Result<Rows> rows = sql_->Query("SHOW CREATE TABLE " + table.quoted);
+    if (!rows && sql_->broken()) return rows.error();
+    if (!rows) return false;  // dropped a moment ago
+    std::string_view rest = rows->Text(0, 1);
+    while (!rest.empty()) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+      if (!line.starts_with("  CONSTRAINT ")) continue;
+      const size_t references = line.rfind(" REFERENCES ");
+      if (references == std::string_view::npos) continue;
+      const std::string_view actions = line.substr(line.rfind(')') + 1);
+      for (const std::string_view action : {" CASCADE", " SET NULL", " SET DEFAULT"}) {
+        if (actions.find(action) != std::string_view::npos) return true;
+      }
+    }
+    return false;
   }
 
   Status CheckTable(const TableEntryFacts& table, const SchemaPtr& schema) {
@@ -332,8 +344,7 @@ class Checker {
     if (!probe) {
       Add(Severity::kError, "mysql_privilege_missing", name,
           "the user may not read it: its columns cannot be told for certain, and rows that are "
-          "there "
-          "already cannot be copied",
+          "there already cannot be copied",
           fmt::format("GRANT SELECT ON {}.* TO {};", Connection::QuoteName(table.name.schema),
                       account_));
     } else if (schema->keyless()) {
@@ -354,14 +365,19 @@ class Checker {
               "in the stream alike",
               table.engine));
     }
-    if (cascades_.contains(table.name)) {
+    // Who may not read the table may not see its definition.
+    bool cascades = false;
+    if (probe) {
+      TW_ASSIGN_OR_RETURN(cascades, HasCascades(table));
+    }
+    if (cascades) {
       Add(Severity::kWarning, "mysql_cascades", name,
           "a foreign key changes or deletes its rows by itself (CASCADE, SET NULL), and the "
-          "storage "
-          "engine does so without a trace in the log",
+          "storage engine does so without a trace in the log",
           server_.mariadb()
-              ? "let the application do it, or copy the table again from time to time: tailwater "
-                "snapshot"
+              ? fmt::format("let the application do it, or copy the table again from time to time: "
+                            "tailwater sources snapshot {} {}",
+                            context_.name, name)
               : "let the application do it; MySQL 9.6 and later logs such changes "
                 "(innodb_native_foreign_keys = OFF)");
     }
@@ -382,7 +398,6 @@ class Checker {
   LogStatus log_;
   std::vector<TableEntryFacts> tables_;
   SelectedTables selected_;
-  std::set<TableName> cascades_;
   std::vector<Finding> findings_;
 };
 

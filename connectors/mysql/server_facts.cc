@@ -96,6 +96,8 @@ Result<Rows> QueryEither(Connection& sql, bool first, const std::string& one,
 constexpr const char* kSystemSchemas =
     "('mysql', 'information_schema', 'performance_schema', 'sys', 'ndbinfo')";
 
+constexpr const char* kLogOff = "is OFF: the server writes no log that could be read";
+
 Error Unreadable(std::string_view what) {
   return Error{Disposition::kFatal, "mysql_protocol_error",
                fmt::format("{} cannot be read; report this with the server's version", what)};
@@ -347,13 +349,14 @@ std::string SettingRemedy(const ServerFacts& server, std::string_view name,
     case Provider::kRds:
       return fmt::format(
           "aws rds modify-db-parameter-group --db-parameter-group-name GROUP --parameters "
-          "ParameterName={},ParameterValue={},ApplyMethod=immediate",
+          "ParameterName={},ParameterValue={},ApplyMethod=immediate  -- of a group of your own: a "
+          "default one cannot be changed",
           name, value);
     case Provider::kAurora:
       return fmt::format(
           "aws rds modify-db-cluster-parameter-group --db-cluster-parameter-group-name GROUP "
-          "--parameters ParameterName={},ParameterValue={},ApplyMethod=pending-reboot  -- then "
-          "reboot the writer",
+          "--parameters ParameterName={},ParameterValue={},ApplyMethod=pending-reboot  -- of a "
+          "group of your own, then reboot the writer",
           name, value);
     case Provider::kCloudSql:
       return fmt::format(
@@ -367,6 +370,10 @@ std::string SettingRemedy(const ServerFacts& server, std::string_view name,
           name, value);
     case Provider::kSelf:
       break;
+  }
+  if (value.empty()) {
+    return fmt::format(
+        "SET GLOBAL {0} = '';  -- and take {0} out of the server's configuration file", name);
   }
   return fmt::format(
       "SET GLOBAL {0} = '{1}';  -- and {0} = {1} under [mysqld] in the server's "
@@ -405,16 +412,18 @@ std::vector<SettingProblem> FindSettingProblems(const ServerFacts& server) {
         break;
       case Provider::kAzure:
       case Provider::kSelf:
-        remedy =
-            "put log_bin = binlog and server_id = 1 (another number than any other server's) "
-            "under [mysqld] in the server's configuration file and restart it";
-        break;
+        // One restart for everything.
+        remedy = fmt::format(
+            "put log_bin = binlog{}{} and server_id = 1 (another number than any other server's) "
+            "under [mysqld] in the server's configuration file and restart it",
+            server.binlog_format == "ROW" ? "" : ", binlog_format = ROW",
+            server.row_metadata == "FULL" ? "" : ", binlog_row_metadata = FULL");
+        return {{"mysql_log_off", "log_bin", kLogOff, remedy}};
     }
-    problems.push_back({"mysql_log_off", "log_bin",
-                        "is OFF: the server writes no log that could be read", remedy});
-    return problems;
+    problems.push_back({"mysql_log_off", "log_bin", kLogOff, remedy});
   }
-  if (server.binlog_format != "ROW") {
+  // Aurora's log is switched on by its format.
+  if (server.binlog_format != "ROW" && (server.log_bin || server.provider != Provider::kAurora)) {
     problems.push_back(
         {"mysql_statement_format", "binlog_format",
          fmt::format("is {}: rows are changed by statements that the log holds instead of them",

@@ -158,20 +158,21 @@ Status Setup::ReadPrepared() {
 Status Setup::CheckFirstStart() {
   TW_ASSIGN_OR_RETURN(const std::vector<TableEntryFacts> tables, ReadTables(sql_));
   const SelectedTables selected = SelectTables(tables, context_.tables, context_.name);
-  const auto grant = [&]() -> Result<std::string> {
+  const auto grant = [&](std::string_view database) -> Result<std::string> {
     TW_ASSIGN_OR_RETURN(const std::string account, ReadAccount(sql_));
     return fmt::format(
-        "create it, correct `tables`, or let the user see it: GRANT SELECT ON "
-        "database.* TO {};",
-        account);
+        "create it, correct `tables`, or let the user see it: GRANT SELECT ON {}.* TO {};",
+        database, account);
   };
   if (!selected.unmatched.empty()) {
-    TW_ASSIGN_OR_RETURN(const std::string remedy, grant());
+    const std::string& first = selected.unmatched.front();
+    TW_ASSIGN_OR_RETURN(const std::string remedy,
+                        grant(Connection::QuoteName(first.substr(0, first.find('.')))));
     return Error{kOperator, "mysql_table_missing",
                  fmt::format("no table {}: {}", fmt::join(selected.unmatched, ", "), remedy)};
   }
   if (selected.tables.empty()) {
-    TW_ASSIGN_OR_RETURN(const std::string remedy, grant());
+    TW_ASSIGN_OR_RETURN(const std::string remedy, grant("database"));
     return Error{kOperator, "mysql_table_missing",
                  "`tables` selects no table of this server: " + remedy};
   }

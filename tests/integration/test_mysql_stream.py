@@ -385,12 +385,15 @@ class Writer(threading.Thread):
             raise self.error
 
 
-def a_table_of_500_rows(live):
-    live.sql("create table t (id int primary key, v varchar(200))")
-    connection = live.server.connect()
+@pytest.fixture(params=["public.*", "public.t"], ids=["all_tables", "one_table"])
+def live_of_500(mysql, tmp_path, request):
+    """A copy of table `t`; of the tables that tools make beside it, too, or not."""
+    mysql.sql("create table t (id int primary key, v varchar(200))")
+    connection = mysql.connect()
     connection.cursor().executemany("insert into t values (%s, %s)", [(n, f"row {n}") for n in range(500)])
     connection.close()
-    live.settle()
+    with LiveCopy(tmp_path, mysql, [request.param]) as running:
+        yield running
 
 
 def assert_swapped(live, writer):
@@ -403,9 +406,9 @@ def assert_swapped(live, writer):
     live.ids_are_unique()
 
 
-def test_a_schema_change_by_triggers_under_load(live):
+def test_a_schema_change_by_triggers_under_load(live_of_500):
     """As pt-online-schema-change does it."""
-    a_table_of_500_rows(live)
+    live = live_of_500
     writer = Writer(live.server)
     writer.start()
     writer.go_on(10)
@@ -422,9 +425,9 @@ def test_a_schema_change_by_triggers_under_load(live):
     assert_swapped(live, writer)
 
 
-def test_a_schema_change_by_the_log_under_load(live):
+def test_a_schema_change_by_the_log_under_load(live_of_500):
     """As gh-ost does it: rows written meanwhile are applied to the new table from the log, and the tables are swapped under a lock."""
-    a_table_of_500_rows(live)
+    live = live_of_500
     cursor = live.server.connect().cursor()
 
     def apply(key):

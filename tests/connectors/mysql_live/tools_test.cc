@@ -44,6 +44,26 @@ TEST_P(ToolsTest, CheckIsContentWithAReadyServer) {
   EXPECT_EQ(Find(findings, "mysql_privileges", "user").severity, Severity::kOk);
 }
 
+// To who may only SELECT, information_schema shows no foreign keys.
+TEST_P(ToolsTest, CascadesThatAreNotLoggedAreNamed) {
+  Run("create table parent (id int primary key)");
+  Run("create table child (id int primary key, p int, foreign key (p) references parent (id) on "
+      "delete cascade)");
+  Run("create table stays (id int primary key, p int comment 'ON DELETE CASCADE', foreign key (p) "
+      "references parent (id))");
+  const std::string user = fmt::format("u{}", database_);
+  Run("create user " + user + " identified by 'x'");
+  Run("grant select on " + database_ + ".* to " + user);
+  config_.user = user;
+  config_.password = Secret("x");
+  std::vector<std::string> named;
+  for (const Finding& finding : Check())
+    if (finding.code == "mysql_cascades") named.push_back(finding.subject);
+  // MySQL 9.6 and later logs them.
+  EXPECT_EQ(named, mariadb() ? std::vector{Table("child")} : std::vector<std::string>());
+  Run("drop user " + user);
+}
+
 TEST_P(ToolsTest, AnUnreachableServerIsAFinding) {
   config_.port = 1;
   const auto findings = Check();
