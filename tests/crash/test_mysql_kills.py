@@ -8,13 +8,13 @@ from tests.servers.mysql import FLAVOURS
 from tests.support.daemon import Pipeline
 from tests.support.kills import survive_kills, survive_kills_while_copying
 
-KILLS = int(os.environ.get("TW_MYSQL_KILLS", "100"))
-SNAPSHOT_KILLS = int(os.environ.get("TW_MYSQL_SNAPSHOT_KILLS", "20"))
+KILLS = int(os.environ.get("TW_MYSQL_KILLS", "48"))
+SNAPSHOT_KILLS = int(os.environ.get("TW_MYSQL_SNAPSHOT_KILLS", "12"))
 SEED = int(os.environ.get("TW_SEED", "1"))
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_each_id_once_and_every_copy_equal_after_100_kills(flavour, tmp_path):
+def test_each_id_once_and_every_copy_equal_after_kills(flavour, tmp_path):
     with start_mysql(flavour) as server:
         survive_kills(server, tmp_path, KILLS, SEED)
 

@@ -35,8 +35,8 @@ def frontier(pipeline):
 def halted(live, code):
     """The source has stopped with this code; what it had stands still."""
     def state():
-        source = live.daemon.source()
-        return source if source["state"] in HALTED and source.get("code") == code else None
+        source = live.daemon.answers() and live.daemon.source()
+        return source if source and source["state"] in HALTED and source.get("code") == code else None
     try:
         return wait_until(code, state)
     except AssertionError as error:

@@ -342,13 +342,21 @@ class MysqlServer:
             cursor.execute("show processlist")
             for session in cursor.fetchall():
                 if session[0] != connection.thread_id() and session[1] not in ("system user", "event_scheduler"):
-                    cursor.execute("kill %s", (session[0],))
+                    self._kill(cursor, session[0])
             cursor.execute("xa recover convert xid" if not self.is_mariadb else "xa recover format = 'SQL'")
             for prepared in cursor.fetchall():
                 cursor.execute(f"xa rollback {self._xid(prepared)}")
             cursor.execute(f"drop database if exists {self.DATABASE}")
             cursor.execute(f"create database {self.DATABASE}")
         connection.close()
+
+    @staticmethod
+    def _kill(cursor, session):
+        try:
+            cursor.execute("kill %s", (session,))
+        except Exception as error:  # pymysql's
+            if getattr(error, "args", (0,))[0] != 1094:  # it ended meanwhile
+                raise
 
     def _xid(self, row):
         if self.is_mariadb:
@@ -369,16 +377,25 @@ class MysqlServer:
         """The GTIDs of what it has done."""
         return self.value("select @@gtid_current_pos" if self.is_mariadb else "select @@gtid_executed").replace("\n", "")
 
-    def purge(self):
-        """Only the newest file stays."""
+    def purge(self, timeout=30):
+        """Only the newest file stays. A file that a dump still reads, or MariaDB may need to recover, goes later."""
         self.sql("flush binary logs")
-        self.sql("purge binary logs to %s", (self.binlogs()[-1][0],))
+        deadline = time.monotonic() + timeout
+        while len(files := self.binlogs()) > 1:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the server keeps {files}; its sessions: {self.sql('show processlist')}")
+            self.sql("purge binary logs to %s", (files[-1][0],))
+            time.sleep(0.02)
 
     def kill_dumps(self):
         """Ends every dump of its log from the server's side; how many there were."""
-        sessions = [row for row in self.sql("show processlist") if str(row[4]).startswith("Binlog Dump")]
-        for session in sessions:
-            self.sql("kill %s", (session[0],))
+        connection = self.connect(None)
+        with connection.cursor() as cursor:
+            cursor.execute("show processlist")
+            sessions = [row[0] for row in cursor.fetchall() if str(row[4]).startswith("Binlog Dump")]
+            for session in sessions:
+                self._kill(cursor, session)
+        connection.close()
         return len(sessions)
 
     def log(self):
