@@ -62,6 +62,9 @@ constexpr std::array kRows = {
     ErrorRow{1236, kDump, "bogus data", kFatal, "mysql_log_corrupted",
              "the binlog file is damaged, or the position is inside of an event: see SHOW BINLOG "
              "EVENTS and the server's error log"},
+    // As it says, or the file is no longer the one that it reads (RESET): the next start looks.
+    ErrorRow{1236, kDump, "i/o error reading log event", kFatal, "mysql_log_corrupted",
+             "the binlog file cannot be read: see the server's error log and its disk"},
     ErrorRow{1236, kDump, "crc check", kFatal, "mysql_log_corrupted",
              "the binlog file is damaged: see the server's error log and its disk"},
     ErrorRow{1236, kDump, "checksum", kRetry, "mysql_checksum_undeclared",

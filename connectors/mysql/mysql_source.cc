@@ -3,9 +3,11 @@
 #include <utility>
 
 #include "mysql/gap.h"
+#include "mysql/log_began.h"
 #include "mysql/mysql_tools.h"
 #include "mysql/setup.h"
 #include "mysql/snapshot_reader.h"
+#include "mysql/wire_bytes.h"
 #include "support/crash_point.h"
 #include "support/text.h"
 
@@ -20,6 +22,8 @@ constexpr auto kIdleWait = milliseconds(1000);
 constexpr auto kRoomStep = milliseconds(100);
 constexpr int kEventsPerRoom = 32;
 constexpr int kSameTroubleIsFatal = 2;
+constexpr auto kLookInterval = std::chrono::seconds(2);
+constexpr int kUnheardLooksAreTrouble = 2;
 
 ChangeDecoder::Options DecoderOptions(const MysqlConfig& config, const SourceContext& context,
                                       SqlSession& session) {
@@ -48,6 +52,13 @@ ChangeDecoder::Options DecoderOptions(const MysqlConfig& config, const SourceCon
 bool MayBeTheLine(std::string_view code) {
   return code == "mysql_checksum" || code == "mysql_event_malformed" ||
          code == "mysql_payload_malformed" || code == "mysql_log_corrupted";
+}
+
+// Of a file's first event: when it was begun.
+std::optional<int64_t> FileBegan(std::string_view packet) {
+  if (packet.size() < 5 || static_cast<EventType>(packet[4]) != EventType::kFormatDescription)
+    return std::nullopt;
+  return static_cast<int64_t>(LoadLittle(packet.data(), 4));
 }
 
 }  // namespace
@@ -103,7 +114,7 @@ Status MysqlSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
     resume_position_ = ParsePosition(advanced_);
   }
   TW_ASSIGN_OR_RETURN(Connection * sql, session_.Get());
-  Setup setup(config_, context_, *sql);
+  Setup setup(config_, context_, *sql, interrupt);
   TW_ASSIGN_OR_RETURN(const LogPosition position, Establish(resume, out, setup));
   resume_position_ = position;
 
@@ -115,7 +126,12 @@ Status MysqlSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
   counted_bytes_ = 0;
   since_room_ = 0;
   last_advance_ = {};
-  TW_ASSIGN_OR_RETURN(const std::string server, ReadServerIdentity(*sql));
+  file_.clear();
+  last_end_.reset();
+  unheard_looks_ = 0;
+  heard_ = false;
+  last_look_ = Clock::now();
+  TW_ASSIGN_OR_RETURN(server_, ReadServerIdentity(*sql));
   TW_ASSIGN_OR_RETURN(
       std::unique_ptr<Connection> connection,
       Connection::Open(config_, fmt::format("tailwater {}/{}", context_.pipeline, context_.name),
@@ -126,10 +142,10 @@ Status MysqlSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
                                                     .server_id = reader.server_id,
                                                     .replica_uuid = reader.uuid,
                                                     .silence_timeout = config_.silence_timeout}));
-  marks_.Begin(server);
+  marks_.Begin(server_);
   context_.logger.Info(
       "streaming started",
-      {{"server", server}, {"server_id", reader.server_id}, {"position", Shorten(advanced_)}});
+      {{"server", server_}, {"server_id", reader.server_id}, {"position", Shorten(advanced_)}});
   return {};
 }
 
@@ -168,10 +184,14 @@ Status MysqlSource::Stream(ChangeWriter& out, const std::stop_token& stop) {
     std::string_view packet;
     TW_ASSIGN_OR_RETURN(const bool got, stream_->Next(packet));
     if (got) {
+      const std::optional<int64_t> began = FileBegan(packet);
       TW_TRY(decoder_.Decode(packet, *this));
+      if (!decoder_.saw_heartbeat()) heard_ = true;
+      if (began) TW_TRY(WhenFileBegins(*began));
       continue;
     }
     TW_TRY(WhenDry());
+    TW_TRY(LookAtEnd());
     // What waits for room waits there: a heartbeat that nobody reads is no silence.
     if (!out.WaitForRoom(milliseconds(0))) {
       TW_TRY(WaitForRoom());
@@ -210,6 +230,49 @@ Status MysqlSource::WhenDry() {
   // are, and marks take it.
   unflushed_ = false;
   return out_->Flush();
+}
+
+Status MysqlSource::LookAtEnd() {
+  if (Clock::now() - last_look_ < kLookInterval) return {};
+  last_look_ = Clock::now();
+  TW_ASSIGN_OR_RETURN(Connection * sql, session_.Get());
+  Result<LogStatus> status = ReadLogStatus(*sql);
+  if (!status && sql->broken()) {  // idle ones are ended by whoever stands in between
+    TW_ASSIGN_OR_RETURN(sql, session_.Get());
+    status = ReadLogStatus(*sql);
+  }
+  if (!status) return std::move(status).error();
+  const std::optional<FilePosition> before = std::exchange(last_end_, status->end);
+  const bool silent = !std::exchange(heard_, false) && before && *before != *last_end_;
+  unheard_looks_ = silent ? unheard_looks_ + 1 : 0;
+  const bool back =
+      last_end_->Before(before ? *before : decoder_.place()) || last_end_->Before(decoder_.place());
+  if (!back && unheard_looks_ < kUnheardLooksAreTrouble) return {};
+  TW_ASSIGN_OR_RETURN(const std::string server, ReadServerIdentity(*sql));
+  if (server != server_) {  // the address leads to several
+    last_end_.reset();
+    return {};
+  }
+  // What became of the log is for the checks of the next start to say.
+  return Error{Disposition::kRetry, "mysql_stream_stuck",
+               fmt::format("the server's log {} to {}, but nothing of it comes; connecting again",
+                           back ? "went back" : "has grown", last_end_->ToString())};
+}
+
+Status MysqlSource::WhenFileBegins(int64_t began) {
+  const std::string& file = decoder_.place().file;
+  if (file == file_) return {};
+  const std::string before = std::exchange(file_, file);
+  const int64_t expected = std::exchange(began_, began);
+  if (before.empty()) return {};
+  TW_ASSIGN_OR_RETURN(const std::optional<int64_t> found,
+                      ReadBegan(config_, context_, "look", before, session_.interrupt()));
+  if (!found || *found == expected) return {};
+  return Gap("mysql_log_reset",
+             fmt::format("{}, which we have read, is another file now: the log was reset (RESET "
+                         "BINARY LOGS AND GTIDS, RESET MASTER) while it was read",
+                         before),
+             fmt::format("changes behind {} cannot be had", Shorten(advanced_)));
 }
 
 Status MysqlSource::Advance(const LogPosition& position) {

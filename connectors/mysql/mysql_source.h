@@ -42,6 +42,10 @@ class MysqlSource final : public Source, private DecodedChanges {
   // Between groups: marks of snapshots. False: the stream is held.
   Result<bool> ShowMarks();
   Status WhenDry();
+  // A RESET under a running dump is not told to us. The dump brings nothing more, until it goes on
+  // in what bears the next file's name now.
+  Status LookAtEnd();
+  Status WhenFileBegins(int64_t began);
   Status Advance(const LogPosition& position);
   Status WaitForRoom();
   void CountReceived();
@@ -74,6 +78,14 @@ class MysqlSource final : public Source, private DecodedChanges {
   uint64_t counted_bytes_ = 0;
   int since_room_ = 0;
   Clock::time_point last_advance_;
+
+  std::string server_;  // of this session
+  std::string file_;    // that is read, and when it was begun
+  int64_t began_ = 0;
+  std::optional<FilePosition> last_end_;  // of the server's log, at the last look
+  int unheard_looks_ = 0;                 // at which it had moved while nothing came
+  bool heard_ = false;                    // more than heartbeats, since the last look
+  Clock::time_point last_look_;
 
   std::string troubled_at_;  // where an event was damaged, and how often in a row
   int troubles_ = 0;

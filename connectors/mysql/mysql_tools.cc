@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
-#include "mysql/binlog_event.h"
-#include "mysql/binlog_stream.h"
 #include "mysql/gap.h"
+#include "mysql/log_began.h"
 #include "mysql/setup.h"
 #include "support/text.h"
 
@@ -236,44 +235,12 @@ uint64_t MysqlTools::CountWritten(const std::vector<LogFile>& files) {
   return written_;
 }
 
-// SQL does not tell; the file's first event does.
 std::optional<int64_t> MysqlTools::BeganAt(const std::string& file) {
   if (file == oldest_) return oldest_seconds_;
   oldest_ = file;
   oldest_seconds_.reset();
-  const std::string purpose =
-      fmt::format("tailwater {}/{} watch", context_.pipeline, context_.name);
-  auto connection = Connection::Open(config_, purpose, {});
-  if (!connection) return std::nullopt;
-  // As another reader than the stream, which this would end.
-  MysqlConfig other = config_;
-  other.server_id = 0;
-  const ReaderId reader = ReaderIdFor(other, context_.pipeline, context_.name + " watch");
-  auto stream =
-      BinlogStream::Start(*std::move(connection), {.from = LogPosition(FilePosition{file, 4}),
-                                                   .server_id = reader.server_id,
-                                                   .replica_uuid = reader.uuid});
-  if (!stream) return std::nullopt;
-  const Wakeup never;
-  EventReader events;
-  events.Reset(FilePosition{file, 4});
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  while (std::chrono::steady_clock::now() < deadline) {
-    std::string_view packet;
-    const auto got = (*stream)->Next(packet);
-    if (!got) break;
-    if (!*got) {
-      if (!(*stream)->Wait(std::chrono::milliseconds(500), never)) break;
-      continue;
-    }
-    const auto event = events.Read(packet);
-    if (!event) break;
-    if (event->type == EventType::kFormatDescription) {
-      oldest_seconds_ = event->timestamp;
-      break;
-    }
-  }
-  (*stream)->Finish();
+  const auto began = ReadBegan(config_, context_, "watch", file, {});
+  if (began) oldest_seconds_ = *began;
   return oldest_seconds_;
 }
 

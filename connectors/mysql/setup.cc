@@ -7,6 +7,7 @@
 #include <map>
 
 #include "mysql/gap.h"
+#include "mysql/log_began.h"
 #include "mysql/sql_statement.h"
 #include "support/text.h"
 
@@ -106,6 +107,7 @@ Status Setup::Look() {
     return error;
   }
   log_ = *std::move(status);
+  TW_ASSIGN_OR_RETURN(began_, ReadBegan(config_, context_, "look", log_.end.file, interrupt_));
   return {};
 }
 
@@ -117,6 +119,7 @@ SourceIdentity Setup::Identity() const {
   };
   if (!server_.uuid.empty()) identity["server_uuid"] = server_.uuid;
   identity["log_file"] = log_.end.file;
+  if (began_) identity["log_began"] = std::to_string(*began_);
   if (!prepared_.empty())
     identity["prepared_before"] = fmt::format("{}", fmt::join(prepared_, " "));
   return identity;
@@ -257,19 +260,36 @@ Result<LogPosition> Setup::CheckResume(const SourceIdentity& identity,
   return *std::move(position);
 }
 
-// RESET lets file names and transaction numbers begin anew: sets alone would one day agree again.
+// RESET lets file names and transaction numbers begin anew: both agree again one day. When a file
+// was begun does not.
 Status Setup::CheckLogContinues(const SourceIdentity& identity, const LogPosition& position) {
   const std::string before = Find(identity, "log_file");
   if (before.empty() || !SameServer(identity)) return {};
   const auto base = [](std::string_view file) { return file.substr(0, file.rfind('.')); };
   if (base(before) != base(log_.end.file)) return {};  // log_bin was given another name
-  if (!FilePosition{log_.end.file, 4}.Before(FilePosition{before, 4})) return {};
+  const std::string missing =
+      fmt::format("changes behind {} cannot be had", Shorten(position.ToString()));
+  if (FilePosition{log_.end.file, 4}.Before(FilePosition{before, 4})) {
+    return Gap("mysql_log_reset",
+               fmt::format("the server writes {} now, but had written {} already: its log was "
+                           "reset (RESET BINARY LOGS AND GTIDS, RESET MASTER), or it was restored "
+                           "from a backup",
+                           log_.end.file, before),
+               missing);
+  }
+  const std::string began = Find(identity, "log_began");
+  if (began.empty()) return {};
+  std::optional<int64_t> found = began_;
+  if (before != log_.end.file) {
+    TW_ASSIGN_OR_RETURN(found, ReadBegan(config_, context_, "look", before, interrupt_));
+  }
+  if (!found || std::to_string(*found) == began) return {};
   return Gap("mysql_log_reset",
-             fmt::format("the server writes {} now, but had written {} already: its log was reset "
-                         "(RESET BINARY LOGS AND GTIDS, RESET MASTER), or it was restored from a "
-                         "backup",
-                         log_.end.file, before),
-             fmt::format("changes behind {} cannot be had", Shorten(position.ToString())));
+             fmt::format("{} is not the file that we know by this name, it was begun at another "
+                         "time: the log was reset (RESET BINARY LOGS AND GTIDS, RESET MASTER), or "
+                         "it was restored from a backup",
+                         before),
+             missing);
 }
 
 Error Setup::Behind(const SourceIdentity& identity, const std::string& lacks,

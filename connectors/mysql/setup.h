@@ -30,8 +30,9 @@ std::optional<LogPosition> ParsePosition(std::string_view text);
 // Used by one Run(); owns nothing.
 class Setup {
  public:
-  Setup(const MysqlConfig& config, const SourceContext& context, Connection& sql)
-      : config_(config), context_(context), sql_(sql) {}
+  Setup(const MysqlConfig& config, const SourceContext& context, Connection& sql,
+        Interrupt interrupt)
+      : config_(config), context_(context), sql_(sql), interrupt_(std::move(interrupt)) {}
 
   // Reads the server; kNeedsOperator where its settings forbid to read its log.
   Status Look();
@@ -70,8 +71,10 @@ class Setup {
   const MysqlConfig& config_;
   const SourceContext& context_;
   Connection& sql_;
+  const Interrupt interrupt_;
   ServerFacts server_;
   LogStatus log_;
+  std::optional<int64_t> began_;  // the file that is written
   std::vector<std::string> prepared_;
 };
 

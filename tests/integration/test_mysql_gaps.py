@@ -78,6 +78,9 @@ def test_what_a_server_can_lose(own, tmp_path):
     with pipeline.start("--until-caught-up") as daemon:
         assert daemon.wait_exit(30) == 4, daemon.log()[-3000:]
         assert "mysql_log_reset" in daemon.log() or "mysql_behind_checkpoint" in daemon.log(), daemon.log()[-3000:]
+    # Also once it has all the names that were read.
+    own.sql(["flush binary logs", "flush binary logs", *["insert into t select max(id) + 1, 'after' from t"] * 20])
+    assert_gap(pipeline, "mysql_log_reset")
 
 
 def test_another_server(own, tmp_path):

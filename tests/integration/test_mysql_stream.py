@@ -581,7 +581,7 @@ def test_rotations_checksums_cuts_and_crashes_under_load(mysql, tmp_path):
         for checksum in ("NONE", "CRC32"):
             mysql.sql(f"set global binlog_checksum = {checksum}")
             load.wait_for(20)
-        assert mysql.kill_dumps() == 1
+        assert mysql.kill_dumps() >= 1  # a look at the file may still end
         load.wait_for(20)
         mysql.restart()
         load.wait_for(20)
