@@ -228,7 +228,8 @@ class StatusPrinter {
     }
     if (!state.empty() && state != "reserved")
       kept.push_back((headroom ? "log " : "slot ") + state);
-    if (At(log, "active") == false) kept.push_back("no session reads it");
+    // Without a state the look was from before there was anything to read.
+    if (!state.empty() && At(log, "active") == false) kept.push_back("no session reads it");
     if (!kept.empty()) {
       constexpr double kDay = 86'400;
       const bool danger = (loss && (!by_age || *loss < kDay)) || state == "lost" ||

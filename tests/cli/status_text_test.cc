@@ -48,6 +48,7 @@ TEST(StatusTextTest, ShowsTheHeadroomOfAServerThatKeepsNoPlaceForUs) {
   EXPECT_THAT(source(R"("state": "unreserved", "headroom_bytes": 0)"), HasSubstr("log unreserved"));
   const std::string lost = source(R"("state": "lost", "headroom_bytes": 0)");
   EXPECT_THAT(lost, HasSubstr("log lost"));
+  EXPECT_THAT(source(R"("active": false)"), Not(HasSubstr("no session")));
   EXPECT_THAT(lost, Not(HasSubstr("than it")));
 }
 
