@@ -84,7 +84,8 @@ bool ReadDate(Reader& in, bool before_christ, int64_t& days) {
     return false;
   }
   days = DaysFromCivil(before_christ ? 1 - year : year, month, day);
-  return true;
+  const Civil back = CivilFromDays(days);  // 2024-02-31 is 2024-03-02
+  return back.month == month && back.day == day;
 }
 
 bool ReadTime(Reader& in, int64_t& micros) {
@@ -215,6 +216,14 @@ void AppendIsoInterval(const Interval& interval, std::string& out) {
                  rest < 0 ? "-" : "", std::abs(rest) / kMicrosPerSecond);
   AppendFraction(std::abs(rest) % kMicrosPerSecond, 0, out);
   out += 'S';
+}
+
+std::optional<int64_t> MicrosOfTime(std::string_view text) {
+  Reader in(text);
+  const bool negative = in.Skip('-');
+  int64_t micros = 0;
+  if (!ReadTime(in, micros) || !in.done()) return std::nullopt;
+  return negative ? -micros : micros;
 }
 
 }  // namespace tailwater::kafka_sink

@@ -10,13 +10,12 @@
 #include "kafka/connect_time.h"
 #include "kafka/encoding.h"
 #include "support/change_json.h"
+#include "support/shortest_float.h"
 #include "support/text.h"
 #include "tailwater/array.h"
 
 namespace tailwater::kafka_sink {
 namespace {
-
-constexpr std::string_view kConnectDecimal = "org.apache.kafka.connect.data.Decimal";
 
 // "timestamp(3) without time zone" is "timestamp without time zone" with the modifier 3.
 struct TypeName {
@@ -45,13 +44,6 @@ TypeName SplitTypeName(std::string_view text) {
 std::string_view WithoutSchema(std::string_view name) {
   const size_t dot = name.rfind('.');
   return dot == name.npos ? name : name.substr(dot + 1);
-}
-
-Error NotConvertible(std::string_view type_name) {
-  return {Disposition::kReject, "value_not_convertible",
-          fmt::format("a value of type {} cannot be written as Debezium does it; use format: json "
-                      "or protobuf",
-                      type_name)};
 }
 
 void AppendDouble(double number, std::string& out) {
@@ -139,12 +131,20 @@ bool AppendPoint(std::string_view text, std::string& out) {
 
 }  // namespace
 
-ConnectType::ConnectType(const Column& column, const Conversion& conversion)
-    : ConnectType(column.type, column.type_name, conversion) {}
+Error ConnectType::NotConvertible() const {
+  return {Disposition::kReject, "value_not_convertible",
+          fmt::format("a value of type {} cannot be written as Debezium does it; use format: json "
+                      "or protobuf",
+                      type_name_)};
+}
 
-ConnectType::ConnectType(ValueType type, std::string_view type_name, const Conversion& conversion)
+ConnectType::ConnectType(const Column& column, const Conversion& conversion, TypeNames names)
+    : ConnectType(column.type, column.type_name, conversion, names) {}
+
+ConnectType::ConnectType(ValueType type, std::string_view type_name, const Conversion& conversion,
+                         TypeNames names)
     : conversion_(&conversion), type_name_(type_name) {
-  Choose(type, type_name);
+  if (names == TypeNames::kPostgres || !ChooseOfMysql(type, type_name)) Choose(type, type_name);
 }
 
 void ConnectType::Set(Form form, std::string_view type, std::string_view name) {
@@ -271,7 +271,7 @@ void ConnectType::Choose(ValueType type, std::string_view type_name) {
         type_name.ends_with("[]") ? type_name.substr(0, type_name.size() - 2) : "";
     Set(Form::kArray, "array");
     element_ = std::shared_ptr<const ConnectType>(
-        new ConnectType(ValueType::kOther, element, *conversion_));
+        new ConnectType(ValueType::kOther, element, *conversion_, TypeNames::kPostgres));
     return;
   }
   if (ChooseByName(type_name)) return;
@@ -304,7 +304,7 @@ void ConnectType::Choose(ValueType type, std::string_view type_name) {
     case ValueType::kEnum:
       // The log does not say which labels there are.
       return Set(Form::kText, "string", "io.debezium.data.Enum");
-    case ValueType::kUint64:  // beyond Connect's largest integer
+    case ValueType::kUint64:
     case ValueType::kText:
     case ValueType::kOther:
     case ValueType::kArray:
@@ -329,6 +329,10 @@ void ConnectType::AppendSchema(std::string_view field, bool optional, std::strin
              R"({"type":"bytes","optional":true,"field":"wkb"},)"
              R"({"type":"int32","optional":true,"field":"srid"}])";
       break;
+    case Form::kGeometry:
+      out += R"(,"fields":[{"type":"bytes","optional":false,"field":"wkb"},)"
+             R"({"type":"int32","optional":true,"field":"srid"}])";
+      break;
     default:
       break;
   }
@@ -336,6 +340,7 @@ void ConnectType::AppendSchema(std::string_view field, bool optional, std::strin
   if (!name_.empty()) fmt::format_to(std::back_inserter(out), R"(,"name":"{}","version":1)", name_);
   if (form_ == Form::kVariableDecimal) out += R"(,"doc":"Variable scaled decimal")";
   if (form_ == Form::kPoint) out += ",\"doc\":\"Geometry (POINT)\"";
+  if (form_ == Form::kGeometry) out += ",\"doc\":\"Geometry\"";
   if (!parameters_.empty()) out.append(",\"parameters\":").append(parameters_);
   if (!field.empty()) {
     out += ",\"field\":";
@@ -353,27 +358,30 @@ Status ConnectType::AppendValue(const Value& value, std::string& out) const {
   const ValueType type = value.type();
   switch (form_) {
     case Form::kBoolean:
-      if (type != ValueType::kBool) return NotConvertible(type_name_);
+      if (type != ValueType::kBool) return NotConvertible();
       out += value.as_bool() ? "true" : "false";
       return {};
     case Form::kInteger:
-      if (type != ValueType::kInt64) return NotConvertible(type_name_);
-      fmt::format_to(std::back_inserter(out), "{}", value.as_int64());
-      return {};
+      return AppendInteger(value, out);
     case Form::kFloat:
-      if (type != ValueType::kFloat64) return NotConvertible(type_name_);
-      AppendDouble(value.as_float64(), out);
+      if (type != ValueType::kFloat64) return NotConvertible();
+      AppendDouble(type_ == "float" ? ShortestDouble(static_cast<float>(value.as_float64()))
+                                    : value.as_float64(),
+                   out);
       return {};
     case Form::kText:
       return AppendText(value, out);
     case Form::kBytes:
-      if (type != ValueType::kBytes) return NotConvertible(type_name_);
+      if (type != ValueType::kBytes) return NotConvertible();
       return AppendBytes(value.bytes(), out);
     case Form::kDecimal:
     case Form::kVariableDecimal:
     case Form::kDecimalAsDouble:
     case Form::kDecimalAsText:
-      if (type != ValueType::kDecimal) return NotConvertible(type_name_);
+      if (type == ValueType::kUint64) {
+        return AppendDecimal(Value::Decimal(fmt::format_int(value.as_uint64()).str()), out);
+      }
+      if (type != ValueType::kDecimal) return NotConvertible();
       return AppendDecimal(value, out);
     case Form::kDate:
     case Form::kTime:
@@ -385,30 +393,94 @@ Status ConnectType::AppendValue(const Value& value, std::string& out) const {
     case Form::kHstore: {
       std::string json;
       if (type != ValueType::kOther || !AppendHstore(value.bytes(), json)) {
-        return NotConvertible(type_name_);
+        return NotConvertible();
       }
       return AppendTextJson(json, out);
     }
     case Form::kBit:
-      if (type != ValueType::kOther) return NotConvertible(type_name_);
-      out += value.bytes().find('1') != value.bytes().npos ? "true" : "false";
-      return {};
     case Form::kBits:
-      if (type != ValueType::kOther) return NotConvertible(type_name_);
-      out += '"';
-      AppendBase64(BitsOf(value.bytes()), out);
-      out += '"';
-      return {};
+      return AppendBits(value, out);
     case Form::kPoint:
-      if (type != ValueType::kOther || !AppendPoint(value.bytes(), out)) {
-        return NotConvertible(type_name_);
-      }
-      return {};
+    case Form::kGeometry:
+      return AppendGeometry(value, out);
     case Form::kArray:
-      if (type != ValueType::kArray) return NotConvertible(type_name_);
+      if (type != ValueType::kArray) return NotConvertible();
       return AppendArray(value, out);
   }
-  return NotConvertible(type_name_);
+  return NotConvertible();
+}
+
+Status ConnectType::AppendInteger(const Value& value, std::string& out) const {
+  if (value.type() == ValueType::kUint64) {
+    if (value.as_uint64() > INT64_MAX) {
+      return Error{Disposition::kReject, "integer_too_large",
+                   fmt::format("a value of type {} is larger than Kafka Connect's integers; set "
+                               "unsigned_bigint: precise",
+                               type_name_)};
+    }
+  } else if (value.type() != ValueType::kInt64) {
+    return NotConvertible();
+  }
+  fmt::format_to(std::back_inserter(out), "{}", value.as_int64());
+  return {};
+}
+
+// Postgres's are text of ones and zeros, MySQL's a number.
+Status ConnectType::AppendBits(const Value& value, std::string& out) const {
+  std::string bytes;
+  if (value.type() == ValueType::kOther) {
+    bytes = BitsOf(value.bytes());
+  } else if (value.type() == ValueType::kUint64) {
+    for (uint64_t rest = value.as_uint64(); rest != 0; rest >>= 8) {
+      bytes += static_cast<char>(rest & 0xff);
+    }
+    bytes.resize(std::max(bytes.size(), bit_bytes_), '\0');
+  } else {
+    return NotConvertible();
+  }
+  if (form_ == Form::kBit) {
+    out += bytes.find_first_not_of('\0') == bytes.npos ? "false" : "true";
+    return {};
+  }
+  out += '"';
+  AppendBase64(bytes, out);
+  out += '"';
+  return {};
+}
+
+// Postgres's points are text; MySQL's geometries well-known binary behind the number of their
+// reference system.
+Status ConnectType::AppendGeometry(const Value& value, std::string& out) const {
+  if (value.type() == ValueType::kOther && form_ == Form::kPoint) {
+    return AppendPoint(value.bytes(), out) ? Status() : NotConvertible();
+  }
+  constexpr size_t kSridBytes = 4;
+  constexpr size_t kPointBytes = kSridBytes + 21;
+  const std::string_view bytes = value.bytes();
+  if (value.type() != ValueType::kBytes || bytes.size() < kSridBytes) return NotConvertible();
+  uint32_t srid = 0;
+  for (size_t i = kSridBytes; i-- > 0;) srid = srid << 8 | static_cast<uint8_t>(bytes[i]);
+  out += '{';
+  if (form_ == Form::kPoint) {
+    // MySQL stores little-endian alone.
+    if (bytes.size() != kPointBytes || bytes[kSridBytes] != 1) return NotConvertible();
+    double coordinates[2] = {};
+    std::memcpy(coordinates, bytes.data() + kSridBytes + 5, sizeof coordinates);
+    out += "\"x\":";
+    AppendDouble(coordinates[0], out);
+    out += ",\"y\":";
+    AppendDouble(coordinates[1], out);
+    out += ',';
+  }
+  out += "\"wkb\":\"";
+  AppendBase64(bytes.substr(kSridBytes), out);
+  out += "\",\"srid\":";
+  if (srid == 0) {
+    out += "null}";
+  } else {
+    fmt::format_to(std::back_inserter(out), "{}}}", srid);
+  }
+  return {};
 }
 
 Status ConnectType::AppendText(const Value& value, std::string& out) const {
@@ -466,7 +538,7 @@ Status ConnectType::AppendDecimal(const Value& value, std::string& out) const {
                              text)};
   }
   const auto number = form_ == Form::kDecimal ? ParseDecimal(text, scale_) : ParseDecimal(text);
-  if (!number) return NotConvertible(type_name_);
+  if (!number) return NotConvertible();
   if (form_ == Form::kVariableDecimal) {
     fmt::format_to(std::back_inserter(out), R"({{"scale":{},"value":)", number->scale);
   }
@@ -491,9 +563,15 @@ Status ConnectType::AppendTemporal(const Value& value, std::string& out) const {
         return number(*days);
       }
       break;
-    case Form::kTime:
-      if (type == ValueType::kTime) return number(FloorDivide(value.as_int64(), micros_per_unit_));
-      break;
+    case Form::kTime: {
+      const auto micros = type == ValueType::kTime ? value.as_int64()
+                          : as_text                ? MicrosOfTime(value.bytes())
+                                                   : std::optional<int64_t>();
+      if (!micros) break;
+      const int64_t units = FloorDivide(*micros, micros_per_unit_);
+      if (type_ == "int32" && static_cast<int32_t>(units) != units) break;
+      return number(units);
+    }
     case Form::kTimestamp:
       if (type == ValueType::kTimestamp) {
         return number(FloorDivide(value.as_int64(), micros_per_unit_));
@@ -532,7 +610,7 @@ Status ConnectType::AppendTemporal(const Value& value, std::string& out) const {
     default:
       break;
   }
-  return NotConvertible(type_name_);
+  return NotConvertible();
 }
 
 Status ConnectType::AppendArray(const Value& value, std::string& out) const {

@@ -1,9 +1,7 @@
 #include "kafka/debezium_json.h"
 
-#include <charconv>
-
 #include "kafka/connect_time.h"
-#include "kafka/encoding.h"
+#include "kafka/debezium_source.h"
 #include "support/change_json.h"
 #include "support/text.h"
 
@@ -11,74 +9,16 @@ namespace tailwater::kafka_sink {
 namespace {
 
 constexpr size_t kMostPlans = 4096;
-// Whose form the records have; a reader shows it, nobody compares it.
-constexpr std::string_view kVersion = "3.6-tailwater";
-
-constexpr std::string_view kSourceFields =
-    R"({"type":"string","optional":false,"field":"version"},)"
-    R"({"type":"string","optional":false,"field":"connector"},)"
-    R"({"type":"string","optional":false,"field":"name"},)"
-    R"({"type":"int64","optional":false,"field":"ts_ms"},)"
-    R"({"type":"string","optional":true,"name":"io.debezium.data.Enum","version":1,)"
-    R"("parameters":{"allowed":"true,first,first_in_data_collection,last_in_data_collection,last,)"
-    R"(false,incremental"},"default":"false","field":"snapshot"},)"
-    R"({"type":"string","optional":false,"field":"db"},)"
-    R"({"type":"string","optional":true,"field":"sequence"},)"
-    R"({"type":"int64","optional":true,"field":"ts_us"},)"
-    R"({"type":"int64","optional":true,"field":"ts_ns"},)"
-    R"({"type":"string","optional":false,"field":"schema"},)"
-    R"({"type":"string","optional":false,"field":"table"},)"
-    R"({"type":"int64","optional":true,"field":"txId"},)"
-    R"({"type":"int64","optional":true,"field":"lsn"},)"
-    R"({"type":"int64","optional":true,"field":"xmin"})";
-
 constexpr std::string_view kTransactionField =
     R"({"type":"struct","fields":[{"type":"string","optional":false,"field":"id"},)"
     R"({"type":"int64","optional":false,"field":"total_order"},)"
     R"({"type":"int64","optional":false,"field":"data_collection_order"}],)"
     R"("optional":true,"name":"event.block","version":1,"field":"transaction"})";
 
-std::string SourceSchema(std::string_view connector) {
-  return fmt::format(
-      R"({{"type":"struct","fields":[{}],"optional":false,"name":"io.debezium.connector.{}.Source",)"
-      R"("version":1,"field":"source"}})",
-      kSourceFields, connector);
-}
-
 std::string Quoted(std::string_view text) {
   std::string out;
   if (!AppendTextJson(text, out)) out = "\"\"";  // names come from configuration and catalog
   return out;
-}
-
-// "16/B374D848" as the number that Debezium writes.
-std::optional<int64_t> LsnOf(std::string_view text) {
-  const size_t slash = text.find('/');
-  if (slash == text.npos) return std::nullopt;
-  uint32_t parts[2] = {};
-  const std::string_view texts[2] = {text.substr(0, slash), text.substr(slash + 1)};
-  for (int i = 0; i < 2; ++i) {
-    const char* const end = texts[i].data() + texts[i].size();
-    const auto [next, error] = std::from_chars(texts[i].data(), end, parts[i], 16);
-    if (error != std::errc() || next != end) return std::nullopt;
-  }
-  return static_cast<int64_t>(uint64_t{parts[0]} << 32 | parts[1]);
-}
-
-std::optional<int64_t> NumberOf(std::string_view text) {
-  int64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [next, error] = std::from_chars(text.data(), end, number);
-  if (text.empty() || error != std::errc() || next != end) return std::nullopt;
-  return number;
-}
-
-void AppendOptional(std::string_view name, std::optional<int64_t> number, std::string& out) {
-  if (number) {
-    fmt::format_to(std::back_inserter(out), R"(,"{}":{})", name, *number);
-  } else {
-    fmt::format_to(std::back_inserter(out), R"(,"{}":null)", name);
-  }
 }
 
 void AppendTimes(int64_t micros, std::string& out) {
@@ -108,15 +48,10 @@ std::string_view Code(Operation operation) {
   return {};
 }
 
-// Debezium's name of the connector for what the source is called here.
-std::string_view ConnectorName(std::string_view type) {
-  return type == "postgres" || type.empty() ? "postgresql" : type;
-}
-
 }  // namespace
 
 struct DebeziumJson::Plan {
-  std::string topic, server_name;
+  std::string topic, source;
   uint64_t fingerprint = 0;
   const TableSchema* schema = nullptr;  // of the last change that used it
   std::vector<ConnectType> types;
@@ -132,32 +67,39 @@ DebeziumJson::DebeziumJson(DebeziumOptions options, const std::vector<SourceFact
 
 DebeziumJson::~DebeziumJson() = default;
 
-const std::string& DebeziumJson::ServerName(std::string_view source, std::string& scratch) const {
-  if (!options_.server_name.empty()) return options_.server_name;
-  return scratch = source;
+std::string_view DebeziumJson::ServerName(const Change& change) const {
+  return options_.server_name.empty() ? change.source : std::string_view(options_.server_name);
 }
 
-DebeziumJson::Plan& DebeziumJson::PlanFor(const TableSchema& schema, std::string_view topic,
-                                          std::string_view server_name) {
+const SourceFacts& DebeziumJson::FactsOf(std::string_view source) const {
+  static const SourceFacts kUnknown;
+  const auto found = sources_.find(source);
+  return found == sources_.end() ? kUnknown : found->second;
+}
+
+DebeziumJson::Plan& DebeziumJson::PlanFor(const Change& change, std::string_view topic) {
+  const TableSchema& schema = *change.schema;
   const uint64_t fingerprint = schema.fingerprint();
   if (last_ != nullptr && last_->fingerprint == fingerprint && last_->topic == topic &&
-      last_->server_name == server_name) {
+      last_->source == change.source) {
     last_->schema = &schema;
     return *last_;
   }
   const std::pair<uint64_t, std::string> key(fingerprint,
-                                             fmt::format("{}\n{}", topic, server_name));
+                                             fmt::format("{}\n{}", topic, change.source));
   auto found = plans_.find(key);
   if (found == plans_.end()) {
     if (plans_.size() >= kMostPlans) plans_.clear();
     auto plan = std::make_unique<Plan>();
     plan->topic = topic;
-    plan->server_name = server_name;
+    plan->source = change.source;
     plan->fingerprint = fingerprint;
-    plan->table_id =
-        Quoted(fmt::format("{}.{}.{}", server_name, schema.name().schema, schema.name().name));
+    plan->table_id = Quoted(
+        fmt::format("{}.{}.{}", ServerName(change), schema.name().schema, schema.name().name));
+    const TypeNames names =
+        FactsOf(change.source).type == "mysql" ? TypeNames::kMysql : TypeNames::kPostgres;
     for (const Column& column : schema.columns()) {
-      plan->types.emplace_back(column, options_.conversion);
+      plan->types.emplace_back(column, options_.conversion, names);
       plan->names.push_back(Quoted(column.name) + ":");
     }
     found = plans_.emplace(key, std::move(plan)).first;
@@ -188,14 +130,15 @@ DebeziumJson::Plan& DebeziumJson::PlanFor(const TableSchema& schema, std::string
             R"({{"type":"struct","fields":[{}],"optional":true,"name":{},"field":"{}"}})", row,
             value_name, field);
       };
-      made.value_begin = fmt::format(R"({{"schema":{{"type":"struct","fields":[{},{},{},{},)"
-                                     R"({{"type":"string","optional":false,"field":"op"}},)"
-                                     R"({{"type":"int64","optional":true,"field":"ts_ms"}},)"
-                                     R"({{"type":"int64","optional":true,"field":"ts_us"}},)"
-                                     R"({{"type":"int64","optional":true,"field":"ts_ns"}}],)"
-                                     R"("optional":false,"name":{},"version":2}},"payload":)",
-                                     image("before"), image("after"), SourceSchema("postgresql"),
-                                     kTransactionField, Quoted(made.topic + ".Envelope"));
+      made.value_begin =
+          fmt::format(R"({{"schema":{{"type":"struct","fields":[{},{},{},{},)"
+                      R"({{"type":"string","optional":false,"field":"op"}},)"
+                      R"({{"type":"int64","optional":true,"field":"ts_ms"}},)"
+                      R"({{"type":"int64","optional":true,"field":"ts_us"}},)"
+                      R"({{"type":"int64","optional":true,"field":"ts_ns"}}],)"
+                      R"("optional":false,"name":{},"version":2}},"payload":)",
+                      image("before"), image("after"), SourceSchema(FactsOf(change.source).type),
+                      kTransactionField, Quoted(made.topic + ".Envelope"));
     }
   }
   last_ = found->second.get();
@@ -238,8 +181,7 @@ Status DebeziumJson::AppendKeyPayload(const Plan& plan, Row row, bool table_in_k
 Status DebeziumJson::AppendKey(const Change& change, Row row, std::string_view topic,
                                bool table_in_key, std::string& out) {
   if (change.schema->keyless()) return {};
-  std::string scratch;
-  const Plan& plan = PlanFor(*change.schema, topic, ServerName(change.source, scratch));
+  const Plan& plan = PlanFor(change, topic);
   out += table_in_key ? plan.shared_key_begin : plan.key_begin;
   TW_TRY(AppendKeyPayload(plan, row, table_in_key, out));
   if (options_.schemas) out += '}';
@@ -248,46 +190,13 @@ Status DebeziumJson::AppendKey(const Change& change, Row row, std::string_view t
 
 Status DebeziumJson::AppendKeyHeader(const Change& change, Row row, std::string_view topic,
                                      std::string& out) {
-  std::string scratch;
-  const Plan& plan = PlanFor(*change.schema, topic, ServerName(change.source, scratch));
+  const Plan& plan = PlanFor(change, topic);
   return AppendKeyPayload(plan, row, false, out);
-}
-
-Status DebeziumJson::AppendSource(const Change& change, int64_t now_micros,
-                                  std::string& out) const {
-  std::string scratch;
-  const auto facts = sources_.find(change.source);
-  std::string_view type;
-  if (facts != sources_.end()) type = facts->second.type;
-  fmt::format_to(std::back_inserter(out), R"("source":{{"version":"{}","connector":"{}","name":)",
-                 kVersion, ConnectorName(type));
-  TW_TRY(AppendTextJson(ServerName(change.source, scratch), out));
-  const int64_t time = change.source_time_micros != 0 ? change.source_time_micros : now_micros;
-  const bool copied = change.snapshot != SnapshotMark::kStreaming;
-  fmt::format_to(std::back_inserter(out), R"(,"ts_ms":{},"snapshot":"{}","db":)",
-                 FloorDivide(time, 1000), copied ? "incremental" : "false");
-  TW_TRY(AppendTextJson(facts == sources_.end() ? "" : facts->second.database, out));
-  // A row that was copied has no place in the log.
-  const auto lsn = copied ? std::nullopt : LsnOf(change.position);
-  if (lsn) {
-    fmt::format_to(std::back_inserter(out), R"(,"sequence":"[null,\"{}\"]")", *lsn);
-  } else {
-    out += R"(,"sequence":null)";
-  }
-  fmt::format_to(std::back_inserter(out), R"(,"ts_us":{},"ts_ns":{},"schema":)", time, time * 1000);
-  TW_TRY(AppendTextJson(change.schema == nullptr ? "" : change.schema->name().schema, out));
-  out += R"(,"table":)";
-  TW_TRY(AppendTextJson(change.schema == nullptr ? "" : change.schema->name().name, out));
-  AppendOptional("txId", copied ? std::nullopt : NumberOf(change.transaction_id), out);
-  AppendOptional("lsn", lsn, out);
-  out += R"(,"xmin":null})";
-  return {};
 }
 
 Status DebeziumJson::AppendValue(const Change& change, std::string_view topic, int64_t now_micros,
                                  std::string& out) {
-  std::string scratch;
-  const Plan& plan = PlanFor(*change.schema, topic, ServerName(change.source, scratch));
+  const Plan& plan = PlanFor(change, topic);
   out += plan.value_begin;
   for (const auto& [name, row] :
        {std::pair("{\"before\":", change.before), {",\"after\":", change.after}}) {
@@ -302,7 +211,7 @@ Status DebeziumJson::AppendValue(const Change& change, std::string_view topic, i
     if (value.is_omitted()) ++omitted_;
   }
   out += ',';
-  TW_TRY(AppendSource(change, now_micros, out));
+  TW_TRY(AppendSource(change, FactsOf(change.source), ServerName(change), now_micros, out));
   fmt::format_to(std::back_inserter(out), R"(,"transaction":null,"op":"{}",)",
                  Code(change.operation));
   AppendTimes(now_micros, out);
@@ -331,7 +240,7 @@ Status DebeziumJson::AppendMessageValue(const Change& change, int64_t now_micros
     out +=
         R"({"schema":{"type":"struct","fields":[{"type":"string","optional":false,"field":"op"},)"
         R"({"type":"int64","optional":true,"field":"ts_ms"},)";
-    out += SourceSchema("postgresql");
+    out += SourceSchema(FactsOf(change.source).type);
     out.append(",").append(kTransactionField);
     out += R"(,{"type":"struct","fields":[{"type":"string","optional":true,"field":"prefix"},)";
     type.AppendSchema("content", true, out);
@@ -341,7 +250,7 @@ Status DebeziumJson::AppendMessageValue(const Change& change, int64_t now_micros
   }
   fmt::format_to(std::back_inserter(out), R"({{"op":"m","ts_ms":{},)",
                  FloorDivide(now_micros, 1000));
-  TW_TRY(AppendSource(change, now_micros, out));
+  TW_TRY(AppendSource(change, FactsOf(change.source), ServerName(change), now_micros, out));
   out += R"(,"transaction":null,"message":{"prefix":)";
   TW_TRY(AppendTextJson(change.message_prefix, out));
   out += R"(,"content":)";

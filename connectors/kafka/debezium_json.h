@@ -1,5 +1,5 @@
-// Changes as the records that Debezium's Postgres connector 3.x writes through Kafka's JSON
-// converter, with their schemas or without.
+// Changes as the records that Debezium's connectors 3.x for Postgres and MySQL write through
+// Kafka's JSON converter, with their schemas or without.
 //
 //   {"before":null,"after":{"id":1},"source":{…},"transaction":null,"op":"c","ts_ms":…,…}
 //
@@ -54,10 +54,10 @@ class DebeziumJson {
 
  private:
   struct Plan;  // of one schema of a table in one topic
-  Plan& PlanFor(const TableSchema& schema, std::string_view topic, std::string_view server_name);
-  const std::string& ServerName(std::string_view source, std::string& scratch) const;
+  Plan& PlanFor(const Change& change, std::string_view topic);
+  std::string_view ServerName(const Change& change) const;
+  const SourceFacts& FactsOf(std::string_view source) const;
   Status AppendRow(const Plan& plan, Row row, Row base, bool key_alone, std::string& out);
-  Status AppendSource(const Change& change, int64_t now_micros, std::string& out) const;
   Status AppendKeyPayload(const Plan& plan, Row row, bool table_in_key, std::string& out);
 
   const DebeziumOptions options_;

@@ -140,6 +140,10 @@ const OptionTable& KafkaOptions() {
                 {"hex", BinaryMode::kHex}}),
         Choice("interval", &C::interval, "debezium_json: interval.handling.mode.",
                {{"numeric", IntervalMode::kNumeric}, {"string", IntervalMode::kString}}),
+        Choice("unsigned_bigint", &C::unsigned_bigint,
+               "debezium_json: bigint.unsigned.handling.mode, of MySQL. As long, a number beyond "
+               "2^63 - 1 is a dead letter.",
+               {{"long", UnsignedBigintMode::kLong}, {"precise", UnsignedBigintMode::kPrecise}}),
         Field("unavailable_placeholder", &C::unavailable_placeholder,
               "debezium_json: what stands for a value that the log did not repeat "
               "(unavailable.value.placeholder)."),
@@ -173,7 +177,7 @@ void ValidateKafka(const KafkaConfig& config, const TableRules<KafkaTableOptions
   Reporter report(section, problems);
   if (config.format != Format::kDebeziumJson) {
     for (const std::string_view key : {"schemas", "decimal", "time_precision", "binary", "interval",
-                                       "unavailable_placeholder"}) {
+                                       "unsigned_bigint", "unavailable_placeholder"}) {
       if (report.has(key)) report.Add(key, "belongs to format: debezium_json; remove it");
     }
   }

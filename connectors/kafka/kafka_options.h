@@ -43,6 +43,7 @@ struct KafkaConfig {
   TimePrecision time_precision = TimePrecision::kAdaptive;
   BinaryMode binary = BinaryMode::kBytes;
   IntervalMode interval = IntervalMode::kNumeric;
+  UnsignedBigintMode unsigned_bigint = UnsignedBigintMode::kLong;
   std::string unavailable_placeholder = "__debezium_unavailable_value";
   std::string server_name;
   CreateOption create;

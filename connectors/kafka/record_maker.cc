@@ -14,6 +14,7 @@ DebeziumOptions DebeziumOptionsOf(const KafkaConfig& config) {
                          .time_precision = config.time_precision,
                          .binary = config.binary,
                          .interval = config.interval,
+                         .unsigned_bigint = config.unsigned_bigint,
                          .placeholder = config.unavailable_placeholder},
           .schemas = config.schemas,
           .server_name = config.server_name};

@@ -224,5 +224,55 @@ TEST(ConnectTypeTest, TextThatIsNoUtf8IsRefused) {
   EXPECT_EQ(Written(Of(ValueType::kText, "text"), Value::Text("\xff")), "text_not_utf8");
 }
 
+std::string WrittenOfMysql(const Column& column, const Value& value,
+                           const Conversion& conversion = {}) {
+  std::string out;
+  const Status status = ConnectType(column, conversion, TypeNames::kMysql).AppendValue(value, out);
+  return status ? out : std::string(status.error().code);
+}
+std::string SchemaOfMysql(const Column& column, const Conversion& conversion = {}) {
+  std::string out;
+  ConnectType(column, conversion, TypeNames::kMysql).AppendSchema("c", true, out);
+  return out;
+}
+
+// What its connector writes is compared as a whole in tests/integration/test_mysql_kafka_sink.py;
+// here is what that cannot hold.
+TEST(ConnectTypeTest, UnsignedNumbersOfMysqlThatAreTooLargeNeedThePreciseMode) {
+  const Column column = Of(ValueType::kUint64, "bigint unsigned");
+  EXPECT_EQ(WrittenOfMysql(column, Value::Uint64(INT64_MAX)), "9223372036854775807");
+  EXPECT_EQ(WrittenOfMysql(column, Value::Uint64(UINT64_MAX)), "integer_too_large");
+  const Conversion precise{.unsigned_bigint = UnsignedBigintMode::kPrecise};
+  EXPECT_EQ(WrittenOfMysql(column, Value::Uint64(UINT64_MAX), precise), "\"AP//////////\"");
+  EXPECT_EQ(
+      SchemaOfMysql(column, precise),
+      R"({"type":"bytes","optional":true,"name":"org.apache.kafka.connect.data.Decimal",)"
+      R"("version":1,"parameters":{"scale":"0","connect.decimal.precision":"20"},"field":"c"})");
+}
+
+TEST(ConnectTypeTest, DatesOfMysqlThatAreNoneAreRefusedAndTimesBeyondADayAreNot) {
+  EXPECT_EQ(WrittenOfMysql(Of(ValueType::kDate, "date"), Value::Other("0000-00-00")),
+            "value_not_convertible");
+  EXPECT_EQ(WrittenOfMysql(Of(ValueType::kDate, "date"), Value::Other("2024-02-31")),
+            "value_not_convertible");
+  EXPECT_EQ(
+      WrittenOfMysql(Of(ValueType::kTimestamp, "datetime"), Value::Other("2024-00-10 00:00:00")),
+      "value_not_convertible");
+  const Column time = Of(ValueType::kTime, "time(1)");
+  EXPECT_EQ(WrittenOfMysql(time, Value::Other("-838:59:58.5")), "-3020398500000");
+  const Conversion connect{.time_precision = TimePrecision::kConnect};
+  EXPECT_EQ(WrittenOfMysql(time, Value::Other("838:59:59"), connect), "value_not_convertible");
+}
+
+TEST(ConnectTypeTest, AVectorOfMysqlIsAnArrayOfSingles) {
+  const Column column = Of(ValueType::kArray, "vector(2)");
+  EXPECT_EQ(SchemaOfMysql(column),
+            R"({"type":"array","items":{"type":"float","optional":true},"optional":true,)"
+            R"("name":"io.debezium.data.FloatVector","version":1,"field":"c"})");
+  const std::string bytes =
+      IntArray({Value::Float64(0.5), Value::Float64(-1)}, {{.length = 2, .lower_bound = 1}});
+  EXPECT_EQ(WrittenOfMysql(column, Value::Array(bytes)), "[0.5,-1]");
+}
+
 }  // namespace
 }  // namespace tailwater::kafka_sink

@@ -166,5 +166,31 @@ TEST_F(DebeziumJsonTest, ARefusedValueNamesItsColumn) {
   EXPECT_THAT(status.error().message, ::testing::StartsWith("column note: "));
 }
 
+TEST_F(DebeziumJsonTest, AChangeOfMysqlNamesItsDatabaseAndItsPlaceInTheLog) {
+  DebeziumJson writer({.schemas = false}, {{"shop", "mysql", "app"}});
+  const std::vector<Value> after = {Value::Int64(1), Value::Text("a")};
+  Change change = Of(Operation::kInsert);
+  change.after = after;
+  change.ordinal = 3;
+  const auto source = [&](std::string_view position) {
+    change.position = position;
+    const std::string value = Value_(writer, change);
+    return value.substr(value.find("\"ts_ns\":1706702400500000000,") + 28);
+  };
+  EXPECT_THAT(source("0-17-42"),
+              ::testing::StartsWith(
+                  R"("table":"orders","server_id":17,"gtid":"0-17-42","file":"","pos":0,"row":3,)"
+                  R"("thread":null,"query":null},"transaction":null,)"));
+  EXPECT_THAT(source("3e11fa47-71ca-11e1-9e33-c80aa9429562:23"),
+              ::testing::StartsWith(
+                  R"("table":"orders","server_id":0,"gtid":"3e11fa47-71ca-11e1-9e33-c80aa9429562:)"
+                  R"(23","file":"","pos":0,"row":3,)"));
+  EXPECT_THAT(source("mysql-bin.000003:4711"),
+              ::testing::StartsWith(R"("table":"orders","server_id":0,"gtid":null,)"
+                                    R"("file":"mysql-bin.000003","pos":4711,"row":3,)"));
+  EXPECT_THAT(Value_(writer, change), ::testing::HasSubstr(R"("connector":"mysql")"));
+  EXPECT_THAT(Value_(writer, change), ::testing::HasSubstr(R"("db":"public")"));
+}
+
 }  // namespace
 }  // namespace tailwater::kafka_sink
