@@ -663,6 +663,7 @@ TEST_P(ReplacedRowsConformance, NoDeathOfTheProcessForgetsIt) {
     ASSERT_TRUE(WaitForStreaming());
     ASSERT_TRUE(WaitForCopies());
     Settle(unused++);
+    const size_t stored = Contents(*topic_).size();
     bench_->Replace(static_cast<int64_t>(batches), kLoaded);
     if (batches == 1'000) {
       ASSERT_TRUE(WaitFor([&] { return tap_->replaced >= 1 && Status().snapshots.settled; }));
@@ -671,7 +672,6 @@ TEST_P(ReplacedRowsConformance, NoDeathOfTheProcessForgetsIt) {
       break;
     }
     ASSERT_TRUE(WaitFor([&] { return tap_->replaced >= 1; }));
-    const size_t stored = Contents(*topic_).size();
     ASSERT_TRUE(
         WaitFor([&] { return batches == 0 || Contents(*topic_).size() > stored + batches * 3; }));
     Kill();
