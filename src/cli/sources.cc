@@ -189,23 +189,25 @@ class SourcesCommand {
         // A server that keeps no place for us says so by how far its log reaches behind ours.
         const auto headroom = NumberOf(log, "headroom_bytes");
         const std::string state = TextOf(log, "state");
-        const char* const nothing = log.contains("server_end") ? "not begun" : "unknown";
+        // The last look may be from before the source began.
+        const bool begun = !TextOf(source, "frontier").empty();
+        const char* const nothing = !begun && log.contains("server_end") ? "not begun" : "unknown";
         std::string limit = NumberOf(log, "safe_bytes") ? bytes("safe_bytes", "") : std::string();
         if (const auto seconds = NumberOf(log, "safe_seconds")) {
           limit += (limit.empty() ? "" : ", ") + HumanSeconds(*seconds);
         }
         const bool lost = state == "lost";
         if (lost) limit = "lost";
+        if (limit.empty()) limit = state.empty() ? "unknown" : "no limit";
         table.Add({Printable(name), state.empty() ? nothing : Printable(state),
-                   active ? "a session" : "nobody",
-                   headroom ? "nothing for us" : bytes("retained_bytes", "unknown"),
-                   limit.empty() ? "no limit" : limit, bytes("confirmed_lag_bytes", "unknown")});
+                   active ? "a session" : (state.empty() && begun ? "unknown" : "nobody"),
+                   headroom ? "nothing for us" : bytes("retained_bytes", "unknown"), limit,
+                   bytes("confirmed_lag_bytes", "unknown")});
         if (headroom && !lost) {
           const auto age = NumberOf(log, "headroom_seconds");
           notes += fmt::format(
               "{}: the server's log reaches {}{} further back than our place; the server removes "
-              "it "
-              "by rules of its own\n",
+              "it by rules of its own\n",
               Printable(name), bytes("headroom_bytes", ""),
               age ? " (" + HumanSeconds(*age) + ")" : std::string());
         }
