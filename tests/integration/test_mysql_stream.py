@@ -605,8 +605,12 @@ def test_packets_of_more_than_sixteen_megabytes(mysql, tmp_path):
         with LiveCopy(tmp_path, mysql) as live:
             live.sql("create table docs (id int primary key, body longtext)")
             live.sql("insert into docs values (1, repeat('x', 20 * 1024 * 1024))")
-            for body in range(0xFFFFFF - 100, 0xFFFFFF + 1, 20):  # around the size at which a packet is continued
+            # Full to the last byte, which an empty packet continues; one byte less, one more. A packet is a byte and the event.
+            full = 0xFFFFFF - (43 if mysql.is_mariadb else 45)
+            for body in range(full - 1, full + 2):
                 live.sql(f"insert into docs values ({body}, repeat('y', {body}))")
+            events = mysql.sql("show binlog events in %s", (mysql.place()[0],))
+            assert 0xFFFFFF in [event[4] - event[1] + 1 for event in events]
             live.settle(60)
             lengths = mysql.sql("select id, length(body) from docs order by id")
             wait_until("the documents", lambda: tuple(live.pipeline.copy("select id, length(body) from docs order by id")) == lengths, 60)
