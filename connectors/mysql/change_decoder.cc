@@ -179,6 +179,11 @@ bool ChangeDecoder::between_groups() const { return !impl_->group.open; }
 const LogPosition& ChangeDecoder::position() const { return impl_->position; }
 const FilePosition& ChangeDecoder::place() const { return impl_->reader.place(); }
 int64_t ChangeDecoder::commit_time_micros() const { return impl_->last_commit_micros; }
+std::vector<std::string> ChangeDecoder::undecided_xids() const {
+  std::vector<std::string> xids;
+  for (const auto& [xid, waits] : impl_->prepared) xids.push_back(xid);
+  return xids;
+}
 bool ChangeDecoder::saw_heartbeat() const { return impl_->saw_heartbeat; }
 
 Status ChangeDecoder::Decode(std::string_view packet, DecodedChanges& out) {

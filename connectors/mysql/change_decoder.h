@@ -92,10 +92,11 @@ class ChangeDecoder {
 
   // Between groups: Decode() left nothing open.
   bool between_groups() const;
-  const LogPosition& position() const;  // of what was handed on
-  const FilePosition& place() const;    // behind the last event, of this server
-  int64_t commit_time_micros() const;   // of the last group; 0: none
-  bool saw_heartbeat() const;           // the last event was one: the server has sent all it has
+  const LogPosition& position() const;              // of what was handed on
+  const FilePosition& place() const;                // behind the last event, of this server
+  int64_t commit_time_micros() const;               // of the last group; 0: none
+  std::vector<std::string> undecided_xids() const;  // XA, prepared and not decided yet
+  bool saw_heartbeat() const;  // the last event was one: the server has sent all it has
 
  private:
   struct Impl;

@@ -1,5 +1,6 @@
 #include "mysql/mysql_source.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "mysql/gap.h"
@@ -22,6 +23,7 @@ constexpr auto kIdleWait = milliseconds(1000);
 constexpr auto kRoomStep = milliseconds(100);
 constexpr int kEventsPerRoom = 32;
 constexpr int kSameTroubleIsFatal = 2;
+constexpr auto kUndecidedPatience = std::chrono::seconds(3);
 constexpr auto kLookInterval = std::chrono::seconds(2);
 constexpr int kUnheardLooksAreTrouble = 2;
 
@@ -131,6 +133,7 @@ Status MysqlSource::Prepare(const ResumePoint& resume, ChangeWriter& out,
   unheard_looks_ = 0;
   heard_ = false;
   last_look_ = Clock::now();
+  undecided_.clear();
   TW_ASSIGN_OR_RETURN(server_, ReadServerIdentity(*sql));
   TW_ASSIGN_OR_RETURN(
       std::unique_ptr<Connection> connection,
@@ -192,6 +195,7 @@ Status MysqlSource::Stream(ChangeWriter& out, const std::stop_token& stop) {
     }
     TW_TRY(WhenDry());
     TW_TRY(LookAtEnd());
+    TellUndecided();
     // What waits for room waits there: a heartbeat that nobody reads is no silence.
     if (!out.WaitForRoom(milliseconds(0))) {
       TW_TRY(WaitForRoom());
@@ -232,6 +236,22 @@ Status MysqlSource::WhenDry() {
   return out_->Flush();
 }
 
+void MysqlSource::TellUndecided() {
+  const std::vector<std::string> xids = decoder_.undecided_xids();
+  std::erase_if(undecided_, [&](const auto& entry) {
+    return std::find(xids.begin(), xids.end(), entry.first) == xids.end();
+  });
+  for (const std::string& xid : xids) {
+    Undecided& one = undecided_.try_emplace(xid, Undecided{Clock::now()}).first->second;
+    if (one.told || Clock::now() - one.since < kUndecidedPatience) continue;
+    one.told = true;
+    context_.logger.Warn(
+        "an XA transaction is prepared and not decided: its changes wait, and the log has to stay "
+        "until it is committed or rolled back (XA RECOVER lists it)",
+        {{"xid", xid}});
+  }
+}
+
 Status MysqlSource::LookAtEnd() {
   if (Clock::now() - last_look_ < kLookInterval) return {};
   last_look_ = Clock::now();
@@ -245,8 +265,9 @@ Status MysqlSource::LookAtEnd() {
   const std::optional<FilePosition> before = std::exchange(last_end_, status->end);
   const bool silent = !std::exchange(heard_, false) && before && *before != *last_end_;
   unheard_looks_ = silent ? unheard_looks_ + 1 : 0;
+  const FilePosition& place = decoder_.place();
   const bool back =
-      last_end_->Before(before ? *before : decoder_.place()) || last_end_->Before(decoder_.place());
+      (before && last_end_->Before(*before)) || (!place.file.empty() && last_end_->Before(place));
   if (!back && unheard_looks_ < kUnheardLooksAreTrouble) return {};
   TW_ASSIGN_OR_RETURN(const std::string server, ReadServerIdentity(*sql));
   if (server != server_) {  // the address leads to several

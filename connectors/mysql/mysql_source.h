@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -46,6 +47,8 @@ class MysqlSource final : public Source, private DecodedChanges {
   // in what bears the next file's name now.
   Status LookAtEnd();
   Status WhenFileBegins(int64_t began);
+  // `--until-caught-up` waits for them on MySQL, and nobody else may know.
+  void TellUndecided();
   Status Advance(const LogPosition& position);
   Status WaitForRoom();
   void CountReceived();
@@ -78,6 +81,12 @@ class MysqlSource final : public Source, private DecodedChanges {
   uint64_t counted_bytes_ = 0;
   int since_room_ = 0;
   Clock::time_point last_advance_;
+
+  struct Undecided {
+    Clock::time_point since;
+    bool told = false;
+  };
+  std::map<std::string, Undecided, std::less<>> undecided_;  // by xid, as of the last idle moment
 
   std::string server_;  // of this session
   std::string file_;    // that is read, and when it was begun

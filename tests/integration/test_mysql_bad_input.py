@@ -266,6 +266,37 @@ class Spoiler(threading.Thread):
         self.listener.close()
 
 
+class OnRegistration(Spoiler):
+    """Does something in front of each COM_REGISTER_SLAVE, which the dump follows."""
+
+    def __init__(self, port, act):
+        super().__init__(port, b"")
+        self.act, self.switched = act, 0
+
+    def pump(self, source, target, from_server):
+        if not from_server:
+            source = Watched(source, self)
+        super().pump(source, target, False)
+
+    def sees(self, data):
+        if len(data) > 5 and data[3] == 0 and data[4] == 0x15:
+            self.switched += 1
+            self.act()
+
+
+class Watched:
+    def __init__(self, end, proxy):
+        self.end, self.proxy = end, proxy
+
+    def recv(self, size):
+        data = self.end.recv(size)
+        self.proxy.sees(data)
+        return data
+
+    def shutdown(self, how):
+        self.end.shutdown(how)
+
+
 class Through:
     """A server, reached by another port."""
 
@@ -324,6 +355,39 @@ def test_garbled_events_halt_in_front_of_them(table, tmp_path):
 
 
 # -- odd, and no trouble
+
+def test_what_is_prepared_and_not_decided_is_named(table, tmp_path):
+    table.sql("insert into t values (0, 'before')")
+    pipeline = Pipeline(tmp_path, table, ["public.t"])
+    pipeline.catch_up()
+    table.sql(["xa start 'two phases'", "insert into t values (1, 'x')", "xa end 'two phases'", "xa prepare 'two phases'"])
+    with pipeline.start("--until-caught-up") if not table.is_mariadb else pipeline.start() as daemon:
+        line = wait_until("the transaction to be named", lambda: [line for line in daemon.log().splitlines() if "XA RECOVER" in line])
+        assert "X'74776f20706861736573'" in line[0], line  # as XA COMMIT takes it
+        assert daemon.process.poll() is None
+        table.sql("xa commit 'two phases'")
+        if not table.is_mariadb:
+            assert daemon.wait_exit(60) == 0, daemon.log()[-3000:]
+        wait_until("the row", lambda: pipeline.copy("select id from t order by id") == [(0,), (1,)])
+        assert len([line for line in daemon.log().splitlines() if "XA RECOVER" in line]) == 1
+
+
+def test_checksums_that_are_switched(table, tmp_path):
+    """While the log is read, and between the moment when we say what we take and the dump."""
+    with LiveCopy(tmp_path / "live", table) as live:
+        for number, kind in enumerate(("NONE", "CRC32")):
+            table.sql([f"set global binlog_checksum = {kind}", f"insert into t values ({number}, 'x')"])
+            live.settle()
+            live.wait_equal("t")
+        assert " warn " not in live.daemon.log() and " error " not in live.daemon.log(), live.daemon.log()
+    for before, after in (("CRC32", "NONE"), ("NONE", "CRC32")):
+        table.sql(f"set global binlog_checksum = {before}")
+        with OnRegistration(table.port, lambda: table.sql(f"set global binlog_checksum = {after}")) as proxy:
+            pipeline = Pipeline(tmp_path / before, Through(table, proxy.port), ["public.t"], source_options={"tls": {"mode": "disable"}})
+            table.sql("insert into t select 10 + count(*), 'y' from t")
+            pipeline.catch_up()
+            assert proxy.switched
+            assert len(pipeline.copy("select id from t")) == table.value("select count(*) from t")
 
 def test_a_clock_in_the_past(table, tmp_path):
     """A session may set its time: neither order nor lag depends on it."""
