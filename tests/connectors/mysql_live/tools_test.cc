@@ -44,6 +44,22 @@ TEST_P(ToolsTest, CheckIsContentWithAReadyServer) {
   EXPECT_EQ(Find(findings, "mysql_privileges", "user").severity, Severity::kOk);
 }
 
+TEST_P(ToolsTest, PartsOfRowsAreWarnedOf) {
+  Run("create table t (id int primary key, doc json)");
+  Run("set global binlog_row_image = MINIMAL");
+  if (!mariadb()) Run("set global binlog_row_value_options = PARTIAL_JSON");
+  const auto findings = Check();
+  Run("set global binlog_row_image = FULL");
+  if (!mariadb()) Run("set global binlog_row_value_options = ''");
+  const Finding image = Find(findings, "mysql_row_image", "binlog_row_image");
+  EXPECT_EQ(image.severity, Severity::kWarning);
+  EXPECT_THAT(image.remedy, HasSubstr("SET GLOBAL binlog_row_image = 'FULL';"));
+  if (mariadb()) return;
+  const Finding parts = Find(findings, "mysql_partial_json", "binlog_row_value_options");
+  EXPECT_EQ(parts.severity, Severity::kWarning);
+  EXPECT_THAT(parts.remedy, HasSubstr("SET GLOBAL binlog_row_value_options = '';"));
+}
+
 // To who may only SELECT, information_schema shows no foreign keys.
 TEST_P(ToolsTest, CascadesThatAreNotLoggedAreNamed) {
   Run("create table parent (id int primary key)");
