@@ -43,8 +43,8 @@ class RowReader {
   bool done() const { return head_.rows.empty() && rows_read_ != 0; }
   // The next row into the batch. A column that an update's after image left out keeps the value of
   // the before image, if that has it, else it is unchanged. kFatal "mysql_table_mismatch" (another
-  // number of columns than the table), "mysql_event_malformed", "mysql_partial_json" (a diff
-  // without the document it belongs to), and what ValueReader::Read() says, with the column's name.
+  // number of columns than the table), "mysql_event_malformed"; kGap "mysql_partial_json" (a diff
+  // without the document it belongs to); and what ValueReader::Read() says, with the column's name.
   Result<RowImages> Next(ChangeBatch& batch);
   // The same without a value made of it.
   Status Skip();

@@ -523,8 +523,10 @@ def test_a_part_of_a_document_without_the_document_is_a_gap(mysql, tmp_path):
     with LiveCopy(tmp_path, mysql, source_options={"on_gap": "resnapshot"}) as live:
         live.sql("create table docs (id int primary key, doc json)", "insert into docs values (1, '{\"a\": 1, \"pad\": \"0123456789012345678901234567890123456789\"}')")
         live.settle()
-        live.sql("set session binlog_row_image = MINIMAL", "set session binlog_row_value_options = PARTIAL_JSON", "update docs set doc = json_set(doc, '$.a', 2)")
+        live.sql("set session binlog_row_image = MINIMAL", "set session binlog_row_value_options = PARTIAL_JSON",
+                 "begin", "insert into docs values (2, '[]')", "update docs set doc = json_set(doc, '$.a', 2) where id = 1", "commit")
         live.wait_equal("docs")
+        live.ids_are_unique()
         assert "mysql_partial_json" in live.daemon.log() and "binlog_row_image = FULL" in live.daemon.log()
 
 
