@@ -4,19 +4,24 @@
 
 #include "mysql/binlog_event.h"
 #include "mysql/binlog_stream.h"
+#include "mysql/server_facts.h"
 #include "mysql/setup.h"
 #include "support/text.h"
 
 namespace tailwater::mysql {
 
 Result<std::optional<int64_t>> ReadBegan(const MysqlConfig& config, const SourceContext& context,
-                                         const std::string& purpose, const std::string& file,
-                                         const Interrupt& interrupt) {
+                                         const std::string& purpose, const std::string& server,
+                                         const std::string& file, const Interrupt& interrupt) {
   TW_ASSIGN_OR_RETURN(
       auto connection,
       Connection::Open(config,
                        fmt::format("tailwater {}/{} {}", context.pipeline, context.name, purpose),
                        interrupt));
+  if (!server.empty()) {
+    TW_ASSIGN_OR_RETURN(const std::string answers, ReadServerIdentity(*connection));
+    if (answers != server) return std::optional<int64_t>();
+  }
   MysqlConfig other = config;
   other.server_id = 0;
   const ReaderId reader = ReaderIdFor(other, context.pipeline, context.name + " " + purpose);

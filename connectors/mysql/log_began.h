@@ -16,9 +16,10 @@ namespace tailwater::mysql {
 // and one day agree with what was read; this tells the two logs apart. Nothing: the file is gone,
 // or the server does not say within five seconds. A session of its own, as a reader of its own:
 // under the stream's id it would end the stream. `purpose`: who asks, for the server's list of
-// sessions, and one reader each.
+// sessions, and one reader each. Nothing as well if another server than `server` answers
+// (ReadServerIdentity(); empty: any), as it may behind an address of several.
 Result<std::optional<int64_t>> ReadBegan(const MysqlConfig& config, const SourceContext& context,
-                                         const std::string& purpose, const std::string& file,
-                                         const Interrupt& interrupt);
+                                         const std::string& purpose, const std::string& server,
+                                         const std::string& file, const Interrupt& interrupt);
 
 }  // namespace tailwater::mysql

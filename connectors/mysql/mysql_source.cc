@@ -287,7 +287,7 @@ Status MysqlSource::WhenFileBegins(int64_t began) {
   const int64_t expected = std::exchange(began_, began);
   if (before.empty()) return {};
   TW_ASSIGN_OR_RETURN(const std::optional<int64_t> found,
-                      ReadBegan(config_, context_, "look", before, session_.interrupt()));
+                      ReadBegan(config_, context_, "look", server_, before, session_.interrupt()));
   if (!found || *found == expected) return {};
   return Gap("mysql_log_reset",
              fmt::format("{}, which we have read, is another file now: the log was reset (RESET "

@@ -239,7 +239,7 @@ std::optional<int64_t> MysqlTools::BeganAt(const std::string& file) {
   if (file == oldest_) return oldest_seconds_;
   oldest_ = file;
   oldest_seconds_.reset();
-  const auto began = ReadBegan(config_, context_, "watch", file, {});
+  const auto began = ReadBegan(config_, context_, "watch", "", file, {});
   if (began) oldest_seconds_ = *began;
   return oldest_seconds_;
 }

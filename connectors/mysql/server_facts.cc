@@ -172,6 +172,13 @@ Result<std::vector<LogFile>> ReadLogFiles(Connection& sql) {
   return files;
 }
 
+Result<std::string> ReadServerIdentity(Connection& sql) {
+  TW_ASSIGN_OR_RETURN(
+      const Rows rows,
+      sql.Query("SELECT CONCAT_WS(' ', @@hostname, @@port, @@server_id, @@datadir)"));
+  return rows.String(0, 0);
+}
+
 Result<LogStatus> ReadLogStatus(Connection& sql) {
   const bool mariadb = sql.flavour() == Flavour::kMariadb;
   TW_ASSIGN_OR_RETURN(const Rows rows, QueryEither(sql, !mariadb && sql.server_version() >= 80200,

@@ -53,6 +53,9 @@ struct ServerFacts {
   std::string Name() const;  // "MySQL 9.7.4", "MariaDB 10.11.19"
 };
 Result<ServerFacts> ReadServer(Connection& sql, const MysqlConfig& config);
+// Which server a session is on, for StreamMarks::Begin(): places in files are compared only if
+// reader and stream are on the same one.
+Result<std::string> ReadServerIdentity(Connection& sql);
 
 // One file of the log. Needs REPLICATION CLIENT (MariaDB: BINLOG MONITOR), as all that follows.
 struct LogFile {

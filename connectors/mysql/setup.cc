@@ -107,7 +107,9 @@ Status Setup::Look() {
     return error;
   }
   log_ = *std::move(status);
-  TW_ASSIGN_OR_RETURN(began_, ReadBegan(config_, context_, "look", log_.end.file, interrupt_));
+  TW_ASSIGN_OR_RETURN(identity_, ReadServerIdentity(sql_));
+  TW_ASSIGN_OR_RETURN(began_,
+                      ReadBegan(config_, context_, "look", identity_, log_.end.file, interrupt_));
   return {};
 }
 
@@ -119,7 +121,8 @@ SourceIdentity Setup::Identity() const {
   };
   if (!server_.uuid.empty()) identity["server_uuid"] = server_.uuid;
   identity["log_file"] = log_.end.file;
-  if (began_) identity["log_began"] = std::to_string(*began_);
+  // Never that of another file: what a checkpoint has and we do not say stays as it was.
+  identity["log_began"] = began_ ? std::to_string(*began_) : std::string();
   if (!prepared_.empty())
     identity["prepared_before"] = fmt::format("{}", fmt::join(prepared_, " "));
   return identity;
@@ -278,10 +281,11 @@ Status Setup::CheckLogContinues(const SourceIdentity& identity, const LogPositio
                missing);
   }
   const std::string began = Find(identity, "log_began");
-  if (began.empty()) return {};
+  if (began.empty() || server_.uuid.empty())
+    return {};  // MariaDB before 10.9: any server is the same
   std::optional<int64_t> found = began_;
   if (before != log_.end.file) {
-    TW_ASSIGN_OR_RETURN(found, ReadBegan(config_, context_, "look", before, interrupt_));
+    TW_ASSIGN_OR_RETURN(found, ReadBegan(config_, context_, "look", identity_, before, interrupt_));
   }
   if (!found || std::to_string(*found) == began) return {};
   return Gap("mysql_log_reset",

@@ -74,6 +74,7 @@ class Setup {
   const Interrupt interrupt_;
   ServerFacts server_;
   LogStatus log_;
+  std::string identity_;          // ReadServerIdentity()
   std::optional<int64_t> began_;  // the file that is written
   std::vector<std::string> prepared_;
 };

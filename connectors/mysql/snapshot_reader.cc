@@ -44,13 +44,6 @@ std::string And(const std::vector<std::string>& conditions) {
 
 }  // namespace
 
-Result<std::string> ReadServerIdentity(Connection& sql) {
-  TW_ASSIGN_OR_RETURN(
-      const Rows rows,
-      sql.Query("SELECT CONCAT_WS(' ', @@hostname, @@port, @@server_id, @@datadir)"));
-  return rows.String(0, 0);
-}
-
 std::string MysqlSnapshotReader::Shape::Query(const std::string& what,
                                               const std::vector<std::string>& conditions,
                                               bool by_key) const {

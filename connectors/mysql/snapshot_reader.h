@@ -23,10 +23,6 @@
 
 namespace tailwater::mysql {
 
-// Which server a session is on, for StreamMarks::Begin(): places in files are compared only if
-// reader and stream are on the same one.
-Result<std::string> ReadServerIdentity(Connection& sql);
-
 // Threads: one at a time. What it is given outlives it.
 class MysqlSnapshotReader : public SnapshotReader {
  public:
