@@ -8,7 +8,7 @@ from tests.servers.mysql import FLAVOURS
 from tests.support.daemon import Pipeline
 from tests.support.kills import survive_kills, survive_kills_while_copying
 
-KILLS = int(os.environ.get("TW_MYSQL_KILLS", "48"))
+KILLS = int(os.environ.get("TW_MYSQL_KILLS", "36"))
 SNAPSHOT_KILLS = int(os.environ.get("TW_MYSQL_SNAPSHOT_KILLS", "12"))
 SEED = int(os.environ.get("TW_SEED", "1"))
 
