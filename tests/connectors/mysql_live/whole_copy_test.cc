@@ -128,29 +128,34 @@ class LateVisibilityTest : public CopyTest {
   LateVisibilityTest() {
     if (is_mariadb()) {
       Run("set global rpl_semi_sync_master_wait_point = AFTER_SYNC");
-      Run("set global rpl_semi_sync_master_timeout = 2500");
       Run("set global rpl_semi_sync_master_enabled = on");
     } else {
       if (Run("select 1 from information_schema.plugins where plugin_name = "
               "'rpl_semi_sync_source'")
               .empty())
         Run("install plugin rpl_semi_sync_source soname 'semisync_source.so'");
-      Run("set global rpl_semi_sync_source_timeout = 2500");
       Run("set global rpl_semi_sync_source_enabled = on");
     }
+    SetTimeout(1);  // nobody answers while the tables are made
   }
   ~LateVisibilityTest() override {
+    Release();
     replica_.reset();
     reader_.reset();
     stream_.reset();
-    if (is_mariadb()) {
-      Run("set global rpl_semi_sync_master_enabled = off");
-    } else {
-      Run("set global rpl_semi_sync_source_enabled = off");
-    }
+  }
+  // Nobody waits for the replica any more.
+  void Release() {
+    Run(fmt::format("set global rpl_semi_sync_{}_enabled = off",
+                    is_mariadb() ? "master" : "source"));
+  }
+  void SetTimeout(int milliseconds) {
+    Run(fmt::format("set global rpl_semi_sync_{}_timeout = {}", is_mariadb() ? "master" : "source",
+                    milliseconds));
   }
   void StartWithReplica() {
     Start();
+    SetTimeout(60'000);
     replica_ = std::make_unique<ServerProcess>(
         "tests/servers/silent_replica.py",
         std::vector<std::string>{"--port", std::to_string(server_.port())});
@@ -183,12 +188,15 @@ TEST_P(LateVisibilityTest, AChunkWaitsUntilWhatWasStreamedIsVisible) {
   Run("insert into t values (1, 'old'), (2, 'old')");
   StartWithReplica();
   auto hasty = HastyReader::Make(config_, *context_, stream_->marks(), reader_stop_.get_token());
-  std::thread writer([&] { Sql(config_).Run("update t set v = 'new' where id = 1"); });
+  std::jthread writer([&] { Sql(config_).Run("update t set v = 'new' where id = 1"); });
   ASSERT_TRUE(writer_.WaitUntil([](ModelWriter& model) { return model.changes() == 1; }));
   // Without the wait the copied row is older than the streamed one, and nothing comes behind it.
   CopyInChunks(*hasty, Name("t"), 10);
   EXPECT_THAT(Model("t"), ElementsAreArray({"1|old", "2|old"}));
-  CopyInChunks(*reader_, Name("t"), 10);
+  auto copied = std::async(std::launch::async, [&] { CopyInChunks(*reader_, Name("t"), 10); });
+  EXPECT_EQ(copied.wait_for(std::chrono::milliseconds(500)), std::future_status::timeout);
+  Release();
+  copied.get();
   EXPECT_THAT(Model("t"), ElementsAreArray({"1|new", "2|old"}));
   writer.join();
   CatchUp();
@@ -199,9 +207,12 @@ TEST_P(LateVisibilityTest, ACopyWithoutAKeyWaitsToo) {
   Run("create table t (a int, v varchar(40)) engine=innodb");
   Run("insert into t values (1, 'old'), (2, 'old')");
   StartWithReplica();
-  std::thread writer([&] { Sql(config_).Run("update t set v = 'new' where a = 1"); });
+  std::jthread writer([&] { Sql(config_).Run("update t set v = 'new' where a = 1"); });
   ASSERT_TRUE(writer_.WaitUntil([](ModelWriter& model) { return model.changes() == 1; }));
-  EXPECT_OK(CopyWhole(*reader_, Name("t")));
+  auto copied = std::async(std::launch::async, [&] { return CopyWhole(*reader_, Name("t")); });
+  EXPECT_EQ(copied.wait_for(std::chrono::milliseconds(500)), std::future_status::timeout);
+  Release();
+  EXPECT_OK(copied.get());
   writer.join();
   CatchUp();
   EXPECT_TRUE(writer_.WaitUntil([&](ModelWriter&) { return Model("t") == Actual("t"); }));
