@@ -2,3 +2,6 @@
 #pragma once
 
 #include <spdlog/fmt/fmt.h>
+#if FMT_VERSION >= 110000
+#include <spdlog/fmt/ranges.h>  // where fmt::join() went
+#endif
