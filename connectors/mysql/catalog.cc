@@ -37,7 +37,6 @@ Result<std::string> Catalog::Charset(uint32_t collation) {
 }
 
 Status Catalog::ReadCharsets() {
-  TW_ASSIGN_OR_RETURN(Connection * sql, session_.Get());
   TW_ASSIGN_OR_RETURN(
       const Rows named,
       session_.Query("SELECT ID, CHARACTER_SET_NAME FROM information_schema.COLLATIONS WHERE ID IS "
@@ -45,6 +44,8 @@ Status Catalog::ReadCharsets() {
   for (int i = 0; i < named.size(); ++i) {
     charsets_[static_cast<uint32_t>(named.MaybeNumber(i, 0).value_or(0))] = named.String(i, 1);
   }
+  // Now: the question may have taken a session anew.
+  TW_ASSIGN_OR_RETURN(const Connection* const sql, session_.Get());
   // Collations that several character sets share have their ids there (uca1400).
   if (sql->flavour() == Flavour::kMariadb && sql->server_version() >= 101001) {
     TW_ASSIGN_OR_RETURN(
