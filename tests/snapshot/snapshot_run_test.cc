@@ -605,6 +605,7 @@ TEST_F(SnapshotRunTest, WhereNothingIsCopiedByItselfReplacedRowsAreNamed) {
   WaitSettled();
   stream_->Replace("public.a");
   ASSERT_TRUE(Eventually([&] { return run_->GetStatus().stale.size() == 1; }));
+  WaitSettled();  // it is durable
   End();
   Start();
   WaitSettled();
