@@ -3,24 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "cli/json_fields.h"
 #include "support/text.h"
 
 namespace tailwater {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-constexpr size_t kPageRecords = 1'000;
-
 Error Unexpected() {
   return Error{Disposition::kFatal, "daemon_answer",
                "the daemon answers something unexpected; is it of another release?"};
-}
-
-std::string TextOf(const Json& json, const char* key) {
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>()
-                                                                       : std::string();
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ class DeadLetterClient {
   const std::string& pipeline() const { return pipeline_; }
   const std::string& sink() const { return sink_; }
 
+  static constexpr size_t kPageRecords = 1'000;  // of a page at most, as the API has it
   // One page: at most `limit` records from `from` on, a place as the API prints it, or empty.
   Result<Json> Page(const DeadLetterQuery& query, const std::string& from, size_t limit) const;
   // All pages; `each` is given every record and ends the walk with false. Answers the first page's

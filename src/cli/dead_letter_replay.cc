@@ -23,7 +23,6 @@ using Place = std::pair<int32_t, int64_t>;
 
 constexpr size_t kShown = 10;        // records listed one by one
 constexpr size_t kPagesPerLook = 5;  // so that a look at very many stays cheap
-constexpr size_t kPageRecords = 1'000;
 constexpr std::chrono::milliseconds kInterval{300};
 // A sink that waits for an operator and moves nothing for so long is given up on.
 constexpr std::chrono::seconds kPatience{10};
@@ -123,7 +122,8 @@ class Replay {
     auto next = waiting_.begin();
     for (size_t page_count = 0; page_count < kPagesPerLook && next != waiting_.end();
          ++page_count) {
-      TW_ASSIGN_OR_RETURN(const Json page, client_.Page(query, from, kPageRecords));
+      TW_ASSIGN_OR_RETURN(const Json page,
+                          client_.Page(query, from, DeadLetterClient::kPageRecords));
       for (const Json& letter : page["dead_letters"]) {
         const auto place = ParsePlace(letter.value("place", ""));
         if (!place) continue;

@@ -22,8 +22,6 @@
 namespace tailwater {
 namespace {
 
-constexpr std::chrono::seconds kLeasePatience{12};
-
 using nlohmann::ordered_json;
 
 struct DestroyOptions {

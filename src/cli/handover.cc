@@ -40,8 +40,6 @@ using nlohmann::ordered_json;
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr auto kOperator = Disposition::kNeedsOperator;
-// A lease in a cluster outlives the process that held it.
-constexpr std::chrono::seconds kLeasePatience{12};
 // How long a source may be without its server before we give up.
 constexpr std::chrono::seconds kServerPatience{30};
 // Nothing may be written on the old server for at least so long.

@@ -1,25 +1,13 @@
 #include "cli/running_sink.h"
 
-#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
+#include "cli/json_fields.h"
 #include "sdk/suggest.h"
 #include "support/text.h"
 
 namespace tailwater {
-namespace {
-
-using Json = nlohmann::ordered_json;
-
-std::string TextOf(const Json& json, const char* key) {
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>()
-                                                                       : std::string();
-}
-
-}  // namespace
-
 std::string EncodedForUrl(std::string_view text) {
   std::string out;
   for (const char c : text) {

@@ -4,11 +4,11 @@
 #include <cstdio>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "cli/api_client.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
+#include "cli/json_fields.h"
 #include "cli/output.h"
 #include "cli/running_sink.h"
 #include "config/pipeline_config.h"
@@ -17,8 +17,6 @@
 
 namespace tailwater {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct SinksOptions {
   std::string sink;  // [PIPELINE/]SINK
@@ -53,18 +51,6 @@ Result<Json> ParseTo(const std::string& text) {
     begin = end + 1;
   }
   return offsets;
-}
-
-std::string TextOf(const Json& json, const char* key) {
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>()
-                                                                       : std::string();
-}
-
-std::optional<double> NumberOf(const Json& json, const char* key) {
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  if (!json.is_object() || found == json.end() || !found->is_number()) return std::nullopt;
-  return found->get<double>();
 }
 
 class SinksCommand {

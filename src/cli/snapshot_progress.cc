@@ -6,11 +6,11 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 
 #include "cli/exit_code.h"
+#include "cli/json_fields.h"
 #include "cli/output.h"
 #include "cli/status_text.h"
 #include "support/text.h"
@@ -18,7 +18,6 @@
 namespace tailwater {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using namespace std::chrono_literals;
 
 constexpr auto kLook = 500ms;
@@ -46,12 +45,6 @@ class CatchInterrupt {
  private:
   struct sigaction before_ {};
 };
-
-std::string TextOf(const Json& json, const char* key) {
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>()
-                                                                       : std::string();
-}
 
 std::optional<Json> FindUnit(const Json& snapshots, uint64_t unit) {
   if (!snapshots.is_object() || !snapshots.contains("units")) return std::nullopt;

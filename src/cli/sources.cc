@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "cli/api_client.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
+#include "cli/json_fields.h"
 #include "cli/load.h"
 #include "cli/offline_status.h"
 #include "cli/output.h"
@@ -17,8 +17,6 @@
 
 namespace tailwater {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct SourcesOptions {
   std::vector<std::string> paths;
@@ -32,18 +30,6 @@ struct SourcesOptions {
   std::string server;
   OutputFormat format = OutputFormat::kText;
 };
-
-std::string TextOf(const Json& json, const char* key) {
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>()
-                                                                       : std::string();
-}
-
-std::optional<double> NumberOf(const Json& json, const char* key) {
-  const auto found = json.is_object() ? json.find(key) : json.end();
-  if (!json.is_object() || found == json.end() || !found->is_number()) return std::nullopt;
-  return found->get<double>();
-}
 
 Json PartOf(const Json& json, const char* key) {
   return json.is_object() && json.contains(key) ? json[key] : Json();

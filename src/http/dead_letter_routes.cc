@@ -4,11 +4,11 @@
 
 #include <charconv>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "codec/codec.h"
+#include "http/json_body.h"
 #include "sdk/suggest.h"
 #include "support/change_json.h"
 #include "support/text.h"
@@ -17,22 +17,10 @@
 namespace tailwater {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr size_t kDefaultLimit = 100;
 constexpr size_t kMaxLimit = 1'000;
 constexpr size_t kMaxIds = 1'000;
 constexpr size_t kPageBytes = 16 << 20;  // of keys and values read for one page
-
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-HttpResponse Answer(const Json& json) { return {200, "application/json", Dump(json) + "\n", {}}; }
-
-HttpResponse BadRequest(std::string_view message) {
-  return HttpError(400, "request_invalid", message);
-}
 
 std::string Base64(std::string_view bytes) {
   std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // EVP_EncodeBlock ends with a NUL
@@ -96,10 +84,6 @@ Result<DeadLetter::State> ParseState(const std::string& text) {
   if (const auto state = DeadLetterStateNamed(text)) return *state;
   return Error{Disposition::kReject, "request_invalid",
                fmt::format("state '{}' is unknown; there are dead and parked", text)};
-}
-
-Error Invalid(std::string message) {
-  return Error{Disposition::kReject, "request_invalid", std::move(message)};
 }
 
 Error UnknownKey(const std::string& key, const std::vector<std::string_view>& known) {
@@ -203,7 +187,7 @@ class DeadLetterApi {
     const auto sink = FindApiSink(sinks_, request);
     if (!sink) return HttpError(404, sink.error().code, sink.error().message);
     const auto list = ParseList(request);
-    if (!list) return BadRequest(list.error().message);
+    if (!list) return BadRequest(list.error());
     const auto page =
         sink->topic->ListDeadLetters(sink->sink, list->filter, list->from, list->limit, kPageBytes);
     if (!page) return SinkFailure(page.error());
@@ -220,12 +204,13 @@ class DeadLetterApi {
     if (!sink) return HttpError(404, sink.error().code, sink.error().message);
     bool raw = false;
     for (const auto& [name, value] : request.parameters) {
-      if (name != "raw") return BadRequest(UnknownKey(name, {"raw"}).message);
-      if (value != "true" && value != "false") return BadRequest("raw is neither true nor false");
+      if (name != "raw") return BadRequest(UnknownKey(name, {"raw"}));
+      if (value != "true" && value != "false")
+        return BadRequest(Invalid("raw is neither true nor false"));
       raw = value == "true";
     }
     const auto place = ParsePlace(request.captures[2]);
-    if (!place) return BadRequest("the place is no PARTITION:OFFSET");
+    if (!place) return BadRequest(Invalid("the place is no PARTITION:OFFSET"));
     const auto page = sink->topic->ListDeadLetters(sink->sink, {}, place, 1, 0);
     if (!page) return SinkFailure(page.error());
     if (page->letters.empty() ||
@@ -245,9 +230,9 @@ class DeadLetterApi {
       return Answer(json);
     }
     // As it was made: a number keeps all of its digits.
-    std::string body = Dump(json);
-    body.back() = ',';
-    return {200, "application/json", body + "\"change\":" + *change + "}\n", {}};
+    HttpResponse response = Answer(json);
+    response.body.replace(response.body.rfind('}'), 1, ",\"change\":" + *change + "}");
+    return response;
   }
 
   HttpResponse Replay(const HttpRequest& request) const {
@@ -264,7 +249,7 @@ class DeadLetterApi {
     const auto sink = FindApiSink(sinks_, request);
     if (!sink) return HttpError(404, sink.error().code, sink.error().message);
     const auto filter = ParseFilter(request.body);
-    if (!filter) return BadRequest(filter.error().message);
+    if (!filter) return BadRequest(filter.error());
     if (!((*sink).*change)) return RefuseSinkElsewhere();
     const auto count = ((*sink).*change)(*filter, kSinkTimeout);
     if (!count) return SinkFailure(count.error());

@@ -1,25 +1,12 @@
 #include "http/reload_route.h"
 
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "http/api_sinks.h"
+#include "http/json_body.h"
 #include "support/text.h"
 
 namespace tailwater {
-namespace {
-
-using Json = nlohmann::ordered_json;
-
-HttpResponse Answer(int status, const Json& json) {
-  return {status,
-          "application/json",
-          json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n",
-          {}};
-}
-
-}  // namespace
-
 void AddReloadRoute(HttpServer& server, std::function<Result<ReloadReport>()> reload) {
   server.Handle("POST", "/api/v1/reload", [reload = std::move(reload)](const HttpRequest& request) {
     if (!IsJson(request)) return RefuseContentType();
@@ -32,7 +19,7 @@ void AddReloadRoute(HttpServer& server, std::function<Result<ReloadReport>()> re
           {"message", fmt::format("the files are invalid, what runs stays as it is: {}",
                                   fmt::join(report->problems, "; "))}};
       json["problems"] = report->problems;
-      return Answer(422, json);
+      return Answer(json, 422);
     }
     json["outcomes"] = Json::array();
     for (const ReloadOutcome& outcome : report->outcomes) {
@@ -41,7 +28,7 @@ void AddReloadRoute(HttpServer& server, std::function<Result<ReloadReport>()> re
       if (!outcome.message.empty()) entry["message"] = outcome.message;
       json["outcomes"].push_back(std::move(entry));
     }
-    return Answer(200, json);
+    return Answer(json);
   });
 }
 

@@ -1,44 +1,17 @@
 #include "http/sink_routes.h"
 
 #include <charconv>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
-#include "sdk/suggest.h"
+#include "http/json_body.h"
 #include "support/text.h"
 #include "util/timestamp.h"
 
 namespace tailwater {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-HttpResponse Answer(const Json& json) {
-  return {200,
-          "application/json",
-          json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n",
-          {}};
-}
-
-Error Invalid(std::string message) {
-  return {Disposition::kReject, "request_invalid", std::move(message)};
-}
-
-HttpResponse BadRequest(const Error& error) { return HttpError(400, error.code, error.message); }
-
 Json Head(const ApiSink& sink) { return {{"pipeline", sink.pipeline}, {"sink", sink.sink}}; }
-
-// Nothing unknown passes: what was meant may differ from what would be done.
-Status CheckKeys(const Json& json, const std::vector<std::string_view>& known) {
-  if (!json.is_object()) return Invalid("the body is no JSON object");
-  for (const auto& [key, value] : json.items()) {
-    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-    return Invalid(fmt::format("'{}' is unknown{}; there are: {}", key, DidYouMean(key, known),
-                               fmt::join(known, ", ")));
-  }
-  return {};
-}
 
 Result<RewindTarget> ParseOffsets(const Json& json) {
   RewindTarget target{RewindTarget::Kind::kOffsets};

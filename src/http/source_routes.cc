@@ -1,42 +1,16 @@
 #include "http/source_routes.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "http/api_sinks.h"
+#include "http/json_body.h"
 #include "monitor/status.h"
 #include "sdk/suggest.h"
 #include "support/text.h"
 
 namespace tailwater {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-HttpResponse Answer(const Json& json) {
-  return {200,
-          "application/json",
-          json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n",
-          {}};
-}
-
-Error Invalid(std::string message) {
-  return {Disposition::kReject, "request_invalid", std::move(message)};
-}
-
-HttpResponse BadRequest(const Error& error) { return HttpError(400, error.code, error.message); }
-HttpResponse NotFound(const Error& error) { return HttpError(404, error.code, error.message); }
-
-Status CheckKeys(const Json& json, const std::vector<std::string_view>& known) {
-  if (!json.is_object()) return Invalid("the body is no JSON object");
-  for (const auto& [key, value] : json.items()) {
-    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-    return Invalid(fmt::format("'{}' is unknown{}; there are: {}", key, DidYouMean(key, known),
-                               fmt::join(known, ", ")));
-  }
-  return {};
-}
 
 Status TakeText(const Json& body, const char* key, std::string& to) {
   const auto found = body.find(key);

@@ -1,6 +1,7 @@
 // Makes the topic that a pipeline's configuration names.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -15,5 +16,8 @@ namespace tailwater {
 // type that LoadConfig() would have refused.
 Result<std::unique_ptr<Topic>> OpenTopic(const TopicConfig& config, const std::string& pipeline,
                                          const std::string& instance = {});
+
+// A command waits so long for the topic's lease: in a cluster it outlives the process that held it.
+constexpr std::chrono::seconds kLeasePatience{12};
 
 }  // namespace tailwater
