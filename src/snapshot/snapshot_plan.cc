@@ -10,7 +10,7 @@
 namespace tailwater {
 namespace {
 
-constexpr uint32_t kFormat = 1;
+constexpr uint32_t kPlanFormat = 1;
 constexpr size_t kEndedShown = 100;
 // A plan of n tables is stored this many times while all of them end, not n times.
 constexpr size_t kPlanStores = 16;
@@ -51,11 +51,11 @@ Result<std::unique_ptr<SnapshotPlan>> SnapshotPlan::Load(
                              "the pipeline and start it anew",
                              key)};
   }
-  if (loaded.format() > kFormat) {
+  if (loaded.format() > kPlanFormat) {
     return Error{Disposition::kNeedsOperator, "state_newer",
                  fmt::format("the stored state '{}' has format {}, this release knows {}; run the "
                              "newer release that wrote it",
-                             key, loaded.format(), kFormat)};
+                             key, loaded.format(), kPlanFormat)};
   }
   plan->last_unit_ = loaded.last_unit();
   plan->copy_all_ = loaded.copy_all();
@@ -87,7 +87,7 @@ Result<std::unique_ptr<SnapshotPlan>> SnapshotPlan::Load(
 
 std::string SnapshotPlan::EncodePlan() const {
   state::v1::SnapshotPlanState plan;
-  plan.set_format(kFormat);
+  plan.set_format(kPlanFormat);
   plan.set_last_unit(last_unit_);
   plan.set_copy_all(copy_all_);
   for (const std::string& sink : sinks_) {

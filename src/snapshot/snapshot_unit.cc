@@ -10,7 +10,7 @@
 namespace tailwater {
 namespace {
 
-constexpr uint32_t kFormat = 1;
+constexpr uint32_t kUnitFormat = 1;
 
 }  // namespace
 
@@ -31,11 +31,11 @@ Result<SnapshotUnit> SnapshotUnit::Decode(const std::string& state_key, const st
                              "the pipeline and start it anew",
                              state_key)};
   }
-  if (state.format() > kFormat) {
+  if (state.format() > kUnitFormat) {
     return Error{Disposition::kNeedsOperator, "state_newer",
                  fmt::format("the stored state '{}' has format {}, this release knows {}; run the "
                              "newer release that wrote it",
-                             state_key, state.format(), kFormat)};
+                             state_key, state.format(), kUnitFormat)};
   }
   SnapshotUnit unit(state.id(), {state.table(), state.where(), state.addressee()}, state.reason(),
                     false, state.requested_micros());
@@ -59,7 +59,7 @@ Result<SnapshotUnit> SnapshotUnit::Decode(const std::string& state_key, const st
 
 std::string SnapshotUnit::Encode() const {
   state::v1::SnapshotUnitState state;
-  state.set_format(kFormat);
+  state.set_format(kUnitFormat);
   state.set_id(id_);
   state.set_table(request_.table);
   state.set_where(request_.where);

@@ -17,12 +17,12 @@ using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr std::chrono::milliseconds kLong{20'000};
+constexpr std::chrono::milliseconds kReadLong{20'000};
 
 class ReadToEndTest : public ::testing::Test {
  protected:
   ReadToEndTest() : topic_(KafkaServer::UniqueName("state")) {
-    auto admin = Admin::Create(KafkaServer::Shared().client(), kLong);
+    auto admin = Admin::Create(KafkaServer::Shared().client(), kReadLong);
     EXPECT_OK(admin);
     MakeTopic(**admin, {.name = topic_,
                         .partitions = 2,
@@ -35,8 +35,8 @@ class ReadToEndTest : public ::testing::Test {
     options.transactional_id = topic_ + "." + id;
     auto producer = Producer::Create(options);
     EXPECT_OK(producer);
-    EXPECT_OK((*producer)->Init({}, kLong));
-    EXPECT_OK((*producer)->Prepare(topic_, kLong));
+    EXPECT_OK((*producer)->Init({}, kReadLong));
+    EXPECT_OK((*producer)->Prepare(topic_, kReadLong));
     return std::move(*producer);
   }
   void Send(Producer& producer, std::string_view key, std::string_view value) {
@@ -45,7 +45,7 @@ class ReadToEndTest : public ::testing::Test {
         producer.Send(topic_, {.partition = 1, .key = key, .value = value, .headers = headers}));
     EXPECT_OK(producer.Flush());
   }
-  Status Read(std::chrono::milliseconds timeout = kLong, std::stop_token stop = {}) {
+  Status Read(std::chrono::milliseconds timeout = kReadLong, std::stop_token stop = {}) {
     seen_.clear();
     return ReadToEnd(KafkaServer::Shared().client(), topic_, 1, stop, timeout,
                      [&](const IncomingRecord& record) -> Status {
@@ -115,7 +115,7 @@ TEST_F(ReadToEndTest, IsStoppedWhileItWaits) {
   Send(*other, "a", "in doubt");
   std::stop_source stop;
   std::thread thread([&] { stop.request_stop(); });
-  const Status status = Read(kLong, stop.get_token());
+  const Status status = Read(kReadLong, stop.get_token());
   thread.join();
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().disposition, Disposition::kCancelled);

@@ -11,9 +11,6 @@ using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
 using StepResult = SinkRunner::StepResult;
 
-Value Int(int64_t value) { return Value::Int64(value); }
-Value Text(std::string_view text) { return Value::Text(text); }
-
 class ConcurrentSinkRunnerTest : public SinkRunnerTest {
  protected:
   void SetUp() override {

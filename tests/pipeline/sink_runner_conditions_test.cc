@@ -11,9 +11,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
 
-Value Int(int64_t value) { return Value::Int64(value); }
-Value Text(std::string_view text) { return Value::Text(text); }
-
 class SinkConditionsTest : public SinkRunnerTest {
  protected:
   std::unique_ptr<SinkRunner> RunnerWith(const std::string& section, const SinkTraits& traits = {},

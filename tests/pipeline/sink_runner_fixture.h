@@ -15,6 +15,7 @@
 #include "support/memory_topic.h"
 #include "support/scripted_concurrent_sink.h"
 #include "support/scripted_sink.h"
+#include "support/short_values.h"
 #include "support/stub_metrics.h"
 #include "support/text.h"
 #include "support/topic_feeder.h"

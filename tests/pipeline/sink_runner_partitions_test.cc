@@ -11,9 +11,6 @@ using ::testing::Pair;
 using ::testing::UnorderedElementsAreArray;
 using StepResult = SinkRunner::StepResult;
 
-Value Int(int64_t value) { return Value::Int64(value); }
-Value Text(std::string_view text) { return Value::Text(text); }
-
 class PartitionedSinkRunnerTest : public SinkRunnerTest {
  protected:
   void SetUp() override { Open({.partitions = 3, .exclusive_subscriptions = false}); }

@@ -12,9 +12,6 @@ using ::testing::Pair;
 using ::testing::SizeIs;
 using StepResult = SinkRunner::StepResult;
 
-Value Int(int64_t value) { return Value::Int64(value); }
-Value Text(std::string_view text) { return Value::Text(text); }
-
 class StoppedTablesTest : public SinkRunnerTest {
  protected:
   void SetUp() override {

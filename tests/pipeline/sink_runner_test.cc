@@ -12,9 +12,6 @@ using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
 using StepResult = SinkRunner::StepResult;
 
-Value Int(int64_t value) { return Value::Int64(value); }
-Value Text(std::string_view text) { return Value::Text(text); }
-
 TEST_F(SinkRunnerTest, DeliversInOrderAndCommitsBehindTheLast) {
   Open();
   const int64_t first = feeder_->Insert(orders_, {Int(1), Text("a")});

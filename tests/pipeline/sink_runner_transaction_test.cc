@@ -10,9 +10,6 @@ using ::testing::IsEmpty;
 using ::testing::Pair;
 using StepResult = SinkRunner::StepResult;
 
-Value Int(int64_t value) { return Value::Int64(value); }
-Value Text(std::string_view text) { return Value::Text(text); }
-
 class TransactionalSinkRunnerTest : public SinkRunnerTest {};
 
 TEST_F(TransactionalSinkRunnerTest, StoresOffsetsAndLogIdWithTheData) {

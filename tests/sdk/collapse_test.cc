@@ -3,15 +3,13 @@
 #include <gmock/gmock.h>
 
 #include "support/delivery_batch.h"
+#include "support/short_values.h"
 #include "support/topic_feeder.h"
 
 namespace tailwater {
 namespace {
 
 using ::testing::ElementsAre;
-
-Value Int(int64_t value) { return Value::Int64(value); }
-Value Text(std::string_view text) { return Value::Text(text); }
 
 class CollapserTest : public ::testing::Test {
  protected:

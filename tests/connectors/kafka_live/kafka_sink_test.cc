@@ -6,15 +6,13 @@
 
 #include "codec/codec.h"
 #include "connectors/kafka_live/kafka_fixture.h"
+#include "support/short_values.h"
 
 namespace tailwater::kafka_sink {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-Value Int(int64_t value) { return Value::Int64(value); }
-Value Text(std::string_view text) { return Value::Text(text); }
 
 std::string Noise(size_t bytes) {
   std::mt19937_64 random(7);

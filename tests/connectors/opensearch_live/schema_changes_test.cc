@@ -3,6 +3,7 @@
 
 #include "connectors/opensearch_live/live_search.h"
 #include "support/delivery_batch.h"
+#include "support/short_values.h"
 #include "support/topic_feeder.h"
 
 namespace tailwater::opensearch {
@@ -11,9 +12,6 @@ namespace {
 using nlohmann::json;
 using ::testing::HasSubstr;
 using Kind = Verdict::Kind;
-
-Value Int(int64_t value) { return Value::Int64(value); }
-Value Text(std::string_view text) { return Value::Text(text); }
 
 class OpenSearchSchemaChangesTest : public ::testing::Test {
  protected:

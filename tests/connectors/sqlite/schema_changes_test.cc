@@ -1,6 +1,7 @@
 // What the mirror does when a table of the source changes its columns, by policy.
 #include "connectors/sqlite/sqlite_harness.h"
 #include "support/delivery_batch.h"
+#include "support/short_values.h"
 #include "support/topic_feeder.h"
 
 namespace tailwater {
@@ -11,9 +12,6 @@ using ::testing::ElementsAre;
 using ::testing::Field;
 using ::testing::HasSubstr;
 using Kind = Verdict::Kind;
-
-Value Int(int64_t value) { return Value::Int64(value); }
-Value Text(std::string_view text) { return Value::Text(text); }
 
 class SqliteSchemaChangesTest : public ::testing::Test {
  protected:

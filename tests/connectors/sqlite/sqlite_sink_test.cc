@@ -5,6 +5,7 @@
 
 #include "connectors/sqlite/sqlite_harness.h"
 #include "support/delivery_batch.h"
+#include "support/short_values.h"
 #include "support/topic_feeder.h"
 #include "tailwater/array.h"
 
@@ -14,9 +15,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-Value Int(int64_t value) { return Value::Int64(value); }
-Value Text(std::string_view text) { return Value::Text(text); }
 
 class SqliteSinkTest : public ::testing::Test {
  protected:
