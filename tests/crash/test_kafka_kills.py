@@ -11,14 +11,14 @@ from tests.support.kills import Writer, crash_points, dies_within, fold
 from tests.support.kafka_pipeline import KafkaPipeline
 from tests.support.workload import COLUMNS, TABLES, create_tables, differences, source_rows
 
-KILLS = int(os.environ.get("TW_KAFKA_KILLS", "200"))
+KILLS = int(os.environ.get("TW_KAFKA_KILLS", "100"))
 # What differs by source is between its log and the topic's writer: few of these suffice.
 MYSQL_KILLS = int(os.environ.get("TW_MYSQL_KAFKA_KILLS", "14"))
 MYSQL_POINTS = ("before_append", "appended_not_durable", "part_published", "published_not_released", "released", "kafka_")
 SEED = int(os.environ.get("TW_SEED", "1"))
 
 
-def test_committed_readers_see_each_id_once_after_200_kills(tmp_path):
+def test_committed_readers_see_each_id_once_after_kills(tmp_path):
     survive(start_server(), tmp_path, KILLS, crash_points())
 
 
