@@ -9,16 +9,16 @@ namespace tailwater::expression {
 namespace {
 
 // The definition, without any cleverness.
-bool Matches(std::string_view text, std::string_view pattern) {
+bool MatchesByDefinition(std::string_view text, std::string_view pattern) {
   if (pattern.empty()) return text.empty();
   if (pattern[0] == '%') {
     for (size_t skip = 0; skip <= text.size(); ++skip) {
-      if (Matches(text.substr(skip), pattern.substr(1))) return true;
+      if (MatchesByDefinition(text.substr(skip), pattern.substr(1))) return true;
     }
     return false;
   }
   if (text.empty() || (pattern[0] != '_' && pattern[0] != text[0])) return false;
-  return Matches(text.substr(1), pattern.substr(1));
+  return MatchesByDefinition(text.substr(1), pattern.substr(1));
 }
 
 TEST(Like, AgreesWithItsDefinition) {
@@ -31,7 +31,7 @@ TEST(Like, AgreesWithItsDefinition) {
   int yes = 0;
   for (int round = 0; round < 50'000; ++round) {
     const std::string text = any("ab", 8), pattern = any("ab%_", 6);
-    const bool expected = Matches(text, pattern);
+    const bool expected = MatchesByDefinition(text, pattern);
     yes += expected ? 1 : 0;
     ASSERT_EQ(Like(text, pattern, ""), expected ? LikeResult::kYes : LikeResult::kNo)
         << text << " LIKE " << pattern;

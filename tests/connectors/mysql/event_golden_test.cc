@@ -99,7 +99,7 @@ void Append(const Event& event, const EventReader& reader, std::string_view inde
   out += event.type == EventType::kRotate ? " to " + reader.place().ToString() + "\n" : "\n";
 }
 
-std::string Describe(const std::vector<std::string>& packets) {
+std::string DescribeEvents(const std::vector<std::string>& packets) {
   EventReader reader;
   reader.Reset(std::nullopt);
   PayloadReader payload;
@@ -125,7 +125,7 @@ std::string Describe(const std::vector<std::string>& packets) {
 class EventGolden : public testing::TestWithParam<std::string> {};
 
 TEST_P(EventGolden, CapturedPacketsGiveTheExpectedEvents) {
-  const std::string described = Describe(GoldenPackets(GetParam()));
+  const std::string described = DescribeEvents(GoldenPackets(GetParam()));
   const auto path = kGoldenFolder / (GetParam() + ".events");
   if (std::getenv("TAILWATER_UPDATE_GOLDEN") != nullptr) {
     std::ofstream(path, std::ios::binary) << described;
