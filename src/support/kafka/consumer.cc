@@ -172,15 +172,19 @@ class Consumer::Impl {
     return fmt::format("reading {}, partition {}", options_.topic, partition);
   }
 
-  // As often as it takes while partitions have no leader: a topic may have been made just now.
+  // As often as it takes while partitions have no leader: a topic may have been made just now. That
+  // one is missing is the brokers' word: what the client knows by itself may be from an outage.
   Result<std::map<int32_t, int64_t>> Query(const std::vector<int32_t>& partitions, int64_t time,
-                                           std::chrono::milliseconds timeout) const {
+                                           std::chrono::milliseconds timeout) {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     while (true) {
       auto offsets = Ask(partitions, time, timeout);
-      const bool again = !offsets && offsets.error().code == "kafka_not_ready" &&
-                         std::chrono::steady_clock::now() + kAskAgain < deadline;
-      if (!again) return offsets;
+      if (offsets || std::chrono::steady_clock::now() + kAskAgain >= deadline) return offsets;
+      if (offsets.error().code == "kafka_topic_missing") {
+        TW_TRY(Partitions(timeout));
+      } else if (offsets.error().code != "kafka_not_ready") {
+        return offsets;
+      }
       std::this_thread::sleep_for(kAskAgain);
     }
   }
