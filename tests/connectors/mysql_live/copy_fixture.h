@@ -184,7 +184,10 @@ class CopyTest : public ::testing::TestWithParam<Flavour> {
     EXPECT_OK(chunk);
     if (!chunk) return std::nullopt;
     EXPECT_GT(chunk->read_at_micros, 1'600'000'000'000'000);
-    for (const Change& row : chunk->rows.changes()) copied_.push_back(RowText(row.after));
+    {
+      std::lock_guard lock(copied_mutex_);
+      for (const Change& row : chunk->rows.changes()) copied_.push_back(RowText(row.after));
+    }
     const SnapshotKey last = chunk->complete ? *bound : chunk->last;
     more = !chunk->complete || !bound->empty();
     if (!chunk->complete) ++cut_;
@@ -258,9 +261,10 @@ class CopyTest : public ::testing::TestWithParam<Flavour> {
   std::unique_ptr<TestStream> stream_;
   std::stop_source reader_stop_;
   std::unique_ptr<SnapshotReader> reader_;
+  std::mutex copied_mutex_;          // readers copy side by side
   std::vector<std::string> copied_;  // rows of chunks, as they were read
   std::atomic<int> chunks_{0};
-  int cut_ = 0;
+  std::atomic<int> cut_{0};
 };
 
 }  // namespace tailwater::mysql
