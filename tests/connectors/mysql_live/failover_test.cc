@@ -41,6 +41,11 @@ class FailoverTest : public OwnServerTest {
     Replica("start");
     sql_ = std::make_unique<Sql>(own().Config(database_));
   }
+  // The replica goes first: whoever uses it last is this server's again.
+  ~FailoverTest() override {
+    static_cast<void>(Stop());
+    Use(own());
+  }
   void Replica(const std::string& command) {
     Sql(replica_.Config()).Run(command + (mariadb() ? " slave" : " replica"));
   }
