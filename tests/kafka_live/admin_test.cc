@@ -59,10 +59,10 @@ TEST(KafkaAdmin, SaysWhatTheClusterRefuses) {
 
 TEST(KafkaAdmin, KnowsGroupsAndReadsBrokerSettings) {
   auto admin = Make();
-  // A broker that has just started loads its groups first.
-  const auto deadline = std::chrono::steady_clock::now() + 30s;
+  // A broker that has just started makes the topic of its groups first, and loads it.
+  const auto deadline = std::chrono::steady_clock::now() + 90s;
   Status deleted = admin->DeleteGroup("never.was");
-  while (!deleted && deleted.error().code == "kafka_not_ready" &&
+  while (!deleted && deleted.error().disposition == Disposition::kRetry &&
          std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(50ms);
     deleted = admin->DeleteGroup("never.was");
@@ -88,6 +88,33 @@ TEST(KafkaAdmin, SaysWhyItCannotReachTheCluster) {
   ASSERT_THAT(count, IsErrorWith("kafka_unreachable"));
   EXPECT_THAT(count.error().message, HasSubstr("Connection refused"));
   EXPECT_THAT((*admin)->TopicSettings("t"), IsErrorWith("kafka_unreachable"));
+}
+
+// A client that is still there when the coordinator comes back, and one that is not.
+TEST(KafkaAdmin, OutlivesACoordinatorThatIsAwayForLongerThanItWaits) {
+  KafkaServer server;
+  auto admin = Admin::Create(server.client(), 2s);
+  ASSERT_OK(admin);
+  const auto deadline = std::chrono::steady_clock::now() + 90s;
+  const auto described = [&] {
+    auto facts = (*admin)->DescribeGroup("some.group");
+    while (!facts && std::chrono::steady_clock::now() < deadline) {
+      EXPECT_EQ(facts.error().disposition, Disposition::kRetry) << facts.error().message;
+      facts = (*admin)->DescribeGroup("some.group");
+    }
+    return facts;
+  };
+  ASSERT_OK(described());
+  server.Command("stop");
+  EXPECT_THAT((*admin)->DescribeGroup("some.group"), IsErrorWith("kafka_unreachable"));
+  EXPECT_THAT((*admin)->DeleteGroup("some.group"), IsErrorWith("kafka_unreachable"));
+  auto leaves = Admin::Create(server.client(), 500ms);
+  ASSERT_OK(leaves);
+  EXPECT_THAT((*leaves)->DescribeGroup("some.group"), IsErrorWith("kafka_unreachable"));
+  leaves->reset();
+  server.Command("start");
+  ASSERT_OK(described());
+  EXPECT_OK((*admin)->DeleteGroup("some.group"));
 }
 
 }  // namespace

@@ -16,6 +16,16 @@ using namespace std::chrono_literals;
 
 constexpr auto kSlice = 500ms;  // between looks at what the brokers say
 
+// librdkafka frees what a request to a group's coordinator refers to when the request times out,
+// and uses it again when the coordinator comes back: its assertion then ends the process (2.0.2,
+// rd_kafka_admin_coord_request). So these never time out in the client: who asked stops waiting,
+// and the request ends with its answer, or with the client.
+constexpr auto kLongestOfClient = 1h;  // what librdkafka takes at most
+
+bool AsksCoordinator(rd_kafka_admin_op_t kind) {
+  return kind == RD_KAFKA_ADMIN_OP_DELETEGROUPS || kind == RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
+}
+
 template <class T, void (*Destroy)(T*)>
 struct Deleter {
   void operator()(T* object) const { Destroy(object); }
@@ -63,7 +73,8 @@ class Admin::Impl {
       const std::function<void(rd_kafka_AdminOptions_t*, rd_kafka_queue_t*)>& send) {
     const AdminOptions options(rd_kafka_AdminOptions_new(rk(), kind));
     std::array<char, 256> text{};
-    const int millis = static_cast<int>(timeout_.count());
+    const auto client_timeout = AsksCoordinator(kind) ? kLongestOfClient : timeout_;
+    const int millis = static_cast<int>(client_timeout / 1ms);
     if (rd_kafka_AdminOptions_set_request_timeout(options.get(), millis, text.data(),
                                                   text.size()) != RD_KAFKA_RESP_ERR_NO_ERROR) {
       return MakeError(RD_KAFKA_RESP_ERR__INVALID_ARG, doing, text.data());
@@ -75,7 +86,7 @@ class Admin::Impl {
     }
     const Queue queue(rd_kafka_queue_new(rk()));
     send(options.get(), queue.get());
-    const auto deadline = SteadyClock::now() + timeout_ + 1s;
+    const auto deadline = SteadyClock::now() + timeout_ + (AsksCoordinator(kind) ? 0s : 1s);
     while (true) {
       Event event(rd_kafka_queue_poll(queue.get(), Slice(deadline)));
       if (event == nullptr) {
