@@ -88,6 +88,20 @@ TEST(KafkaErrors, TellsApartWhatIsActedUponDifferently) {
   EXPECT_EQ(code(RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER), "kafka_client_failed");
 }
 
+TEST(KafkaErrors, BrokersThatHaveNotJoinedYetAreWaitedFor) {
+  const auto error = [](std::string_view detail) {
+    return MakeError(RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR, "making topic t", detail);
+  };
+  EXPECT_EQ(error("Unable to replicate the partition 1 time(s): All brokers are currently fenced, "
+                  "or have all their log directories offline.")
+                .disposition,
+            Disposition::kRetry);
+  EXPECT_EQ(error("The target replication factor of 3 cannot be reached because only 1 broker(s) "
+                  "are registered.")
+                .disposition,
+            Disposition::kNeedsOperator);
+}
+
 TEST(KafkaErrors, WhatIsNotInTheTableIsAnsweredByANewClient) {
   const Error error = MakeError(static_cast<rd_kafka_resp_err_t>(4711), "reading");
   EXPECT_EQ(error.code, "kafka_client_failed");

@@ -179,12 +179,18 @@ class Consumer::Impl {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     while (true) {
       auto offsets = Ask(partitions, time, timeout);
-      if (offsets || std::chrono::steady_clock::now() + kAskAgain >= deadline) return offsets;
-      if (offsets.error().code == "kafka_topic_missing") {
-        TW_TRY(Partitions(timeout));
-      } else if (offsets.error().code != "kafka_not_ready") {
-        return offsets;
+      if (offsets) return offsets;
+      Error error = std::move(offsets).error();
+      if (error.code == "kafka_topic_missing") {
+        TW_ASSIGN_OR_RETURN(const int32_t count, Partitions(timeout));
+        for (const int32_t partition : partitions) {
+          if (partition >= count) return error;
+        }
+        error = client_->Failure(RD_KAFKA_RESP_ERR__WAIT_CACHE,
+                                 "asking for offsets of " + options_.topic);
       }
+      if (error.code != "kafka_not_ready") return error;
+      if (std::chrono::steady_clock::now() + kAskAgain >= deadline) return error;
       std::this_thread::sleep_for(kAskAgain);
     }
   }

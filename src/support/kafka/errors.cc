@@ -236,6 +236,12 @@ const ErrorRow& FindErrorRow(rd_kafka_resp_err_t error) {
 Error MakeError(rd_kafka_resp_err_t error, std::string_view doing, std::string_view detail) {
   const ErrorRow& row = FindErrorRow(error);
   if (detail.empty()) detail = rd_kafka_err2str(error);
+  // Brokers that have just started, or fell silent, count as none for a while.
+  if (error == RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR &&
+      detail.find("currently fenced") != detail.npos) {
+    return Error{Disposition::kRetry, "kafka_not_ready",
+                 fmt::format("{}: {}: {}", doing, detail, kNotReady)};
+  }
   return Error{row.disposition, row.code, fmt::format("{}: {}: {}", doing, detail, row.advice)};
 }
 

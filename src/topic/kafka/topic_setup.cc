@@ -26,6 +26,12 @@ Error NotCreated(const kafka::TopicSpec& spec) {
 Status Make(kafka::Admin& admin, const KafkaSettings& settings, const kafka::TopicSpec& spec) {
   if (!settings.create) return NotCreated(spec);
   TW_ASSIGN_OR_RETURN(const int32_t brokers, admin.BrokerCount());
+  if (brokers == 0) {
+    return Error{Disposition::kRetry, "kafka_not_ready",
+                 fmt::format("making topic {}: no broker has joined the cluster yet; it is tried "
+                             "again",
+                             spec.name)};
+  }
   if (spec.replication > brokers) {
     return Error{
         Disposition::kNeedsOperator, "topic_replication_too_high",
