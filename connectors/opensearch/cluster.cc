@@ -4,12 +4,11 @@
 #include <zlib.h>
 
 #include <cstdlib>
-#include <system_error>
 #include <utility>
 
 #include "opensearch/json_view.h"
+#include "support/http_target.h"
 #include "support/text.h"
-#include "support/tls_files.h"
 
 namespace tailwater::opensearch {
 namespace {
@@ -29,8 +28,7 @@ HttpClientOptions ClientOptions(const OpenSearchConfig& config) {
   options.timeout = config.timeouts.request;
   options.max_connections = config.batch.in_flight;
   options.max_reply_bytes = kMostReplyBytes;
-  // The configuration names the nodes; no row has a say in it.
-  options.guard = AddressGuard({*AddressRange::Parse("0.0.0.0/0"), *AddressRange::Parse("::/0")});
+  options.guard = AnyAddress();
   options.ca_file = config.ca_file;
   options.certificate_file = config.certificate_file;
   options.key_file = config.key_file;
@@ -61,39 +59,13 @@ std::string Gzip(const std::string& text) {
   return out;
 }
 
-// It did not reach the server, or nobody knows: another node may know more.
-bool GoesElsewhere(const HttpAnswer& answer) {
-  return answer.code == "http_connect_failed" || answer.code == "http_name_unknown" ||
-         answer.code == "http_reset" || answer.code == "http_tls_failed";
-}
-
 }  // namespace
 
-std::string PathPart(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.';
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
-
 Result<std::unique_ptr<Cluster>> Cluster::Open(const OpenSearchConfig& config, Logger logger) {
-  TW_TRY(CheckTlsFiles(config.ca_file, config.certificate_file, config.key_file));
   std::unique_ptr<Cluster> cluster(new Cluster(config, std::move(logger)));
-  for (const std::string& url : config.url.list) {
-    const std::string_view rest = std::string_view(url).substr(url.find("//") + 2);
-    cluster->labels_.emplace_back(rest.substr(0, rest.find('/')));
-  }
+  for (const std::string& url : config.url.list) cluster->labels_.emplace_back(HostOf(url));
   cluster->down_until_.resize(config.url.list.size());
-  try {
-    cluster->client_ = std::make_unique<HttpClient>(ClientOptions(config));
-  } catch (const std::system_error& error) {
-    return Error{Disposition::kRetry, "opensearch_no_resources",
-                 std::string("the HTTP client cannot start: ") + error.what() +
-                     "; raise the limits on open files and threads"};
-  }
+  TW_ASSIGN_OR_RETURN(cluster->client_, OpenHttpClient(ClientOptions(config)));
   return cluster;
 }
 
@@ -181,10 +153,7 @@ void Cluster::SendTo(Pending& pending) {
       call.body = last_try ? std::move(pending.request.body) : pending.request.body;
     }
   }
-  auto promise = std::make_shared<std::promise<HttpAnswer>>();
-  pending.answer = promise->get_future();
-  client_->Send(std::move(call),
-                [promise](HttpAnswer answer) { promise->set_value(std::move(answer)); });
+  pending.answer = SendHttp(*client_, std::move(call));
 }
 
 HttpAnswer Cluster::Wait(Pending& pending) {
@@ -196,7 +165,7 @@ HttpAnswer Cluster::Wait(Pending& pending) {
       return answer;
     }
     PassOver(pending.node, answer);
-    if (!GoesElsewhere(answer) || pending.tries >= labels_.size()) return answer;
+    if (!WasOutOfReach(answer) || pending.tries >= labels_.size()) return answer;
     pending.node = NextNode();
     SendTo(pending);
   }

@@ -25,12 +25,9 @@ struct Request {
   bool lines = false;  // the body is one JSON per line
 };
 
-// The part of a path that names an index, an alias or a scroll.
-std::string PathPart(std::string_view text);
-
 class Cluster {
  public:
-  // kNeedsOperator "http_certificate_unreadable"; kRetry "opensearch_no_resources".
+  // kNeedsOperator "http_certificate_unreadable"; kRetry "http_no_resources".
   static Result<std::unique_ptr<Cluster>> Open(const OpenSearchConfig& config, Logger logger);
 
   // Reads the secrets anew; requests carry them from then on. kNeedsOperator "secret_unreadable".

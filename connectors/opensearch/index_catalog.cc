@@ -5,6 +5,7 @@
 
 #include "opensearch/json_view.h"
 #include "support/text.h"
+#include "support/url_encoding.h"
 
 namespace tailwater::opensearch {
 namespace {
@@ -77,7 +78,7 @@ Status IndexCatalog::FollowKey(Cluster& cluster, const TablePlan& plan, const Ta
   const auto known = index.keys.find(plan.origin);
   if (known != index.keys.end() && known->second == plan.key) return {};
   if (known != index.keys.end()) {
-    const std::string path = "/" + PathPart(plan.index);
+    const std::string path = "/" + EncodedForUrl(plan.index);
     std::string query = R"({"query":{"term":{"_tailwater.origin":)";
     AppendQuoted(plan.origin, query);
     query += "}}}";
@@ -159,7 +160,8 @@ Result<bool> IndexCatalog::Look(Cluster& cluster, const std::string& index) {
 }
 
 Result<IndexCatalog::Index*> IndexCatalog::Load(Cluster& cluster, const std::string& name) {
-  const HttpAnswer answer = cluster.Call({"GET", "/" + PathPart(name) + "?flat_settings=true", {}});
+  const HttpAnswer answer =
+      cluster.Call({"GET", "/" + EncodedForUrl(name) + "?flat_settings=true", {}});
   const Judgement judgement = JudgeAdministration(answer, cluster.label());
   if (judgement.outcome == Outcome::kIndexMissing) {
     indices_.erase(name);
@@ -229,7 +231,7 @@ Status IndexCatalog::Create(Cluster& cluster, const TablePlan& plan, const Table
   fresh.keys[plan.origin] = plan.key;
   TW_ASSIGN_OR_RETURN(std::string body,
                       IndexBody(plan, schema, config_, server_, MetaOf(fresh, origins)));
-  const HttpAnswer answer = cluster.Call({"PUT", "/" + PathPart(plan.index), std::move(body)});
+  const HttpAnswer answer = cluster.Call({"PUT", "/" + EncodedForUrl(plan.index), std::move(body)});
   const Judgement judgement = JudgeAdministration(answer, cluster.label());
   if (judgement.good()) {
     logger_.Info("index created", {{"index", plan.index}, {"table", schema.table()}});
@@ -241,7 +243,7 @@ Status IndexCatalog::Create(Cluster& cluster, const TablePlan& plan, const Table
 
 Status IndexCatalog::AddFields(Cluster& cluster, const TablePlan& plan,
                                const std::string& properties) {
-  const HttpAnswer answer = cluster.Call({"PUT", "/" + PathPart(plan.index) + "/_mapping",
+  const HttpAnswer answer = cluster.Call({"PUT", "/" + EncodedForUrl(plan.index) + "/_mapping",
                                           fmt::format(R"({{"properties":{{{}}}}})", properties)});
   const Judgement judgement = JudgeAdministration(answer, cluster.label());
   if (judgement.good()) return {};
@@ -260,7 +262,7 @@ Status IndexCatalog::AddMetaField(Cluster& cluster, const std::string& name) {
                              "{}/_mapping {}",
                              name, kMetaField, name, body)};
   }
-  const HttpAnswer answer = cluster.Call({"PUT", "/" + PathPart(name) + "/_mapping", body});
+  const HttpAnswer answer = cluster.Call({"PUT", "/" + EncodedForUrl(name) + "/_mapping", body});
   if (const Judgement judgement = JudgeAdministration(answer, cluster.label()); !judgement.good()) {
     return ToError(judgement).Within("index " + name);
   }
@@ -324,7 +326,7 @@ Status IndexCatalog::StoreMeta(Cluster& cluster, const std::string& name, Index&
                                const std::set<std::string>& origins) {
   const std::string meta = MetaOf(index, origins);
   const HttpAnswer answer = cluster.Call(
-      {"PUT", "/" + PathPart(name) + "/_mapping", fmt::format(R"({{"_meta":{}}})", meta)});
+      {"PUT", "/" + EncodedForUrl(name) + "/_mapping", fmt::format(R"({{"_meta":{}}})", meta)});
   const Judgement judgement = JudgeAdministration(answer, cluster.label());
   if (judgement.code == "opensearch_permission_missing") {
     // The deletes themselves are remembered one by one, as long as index.gc_deletes says.

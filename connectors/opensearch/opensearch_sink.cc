@@ -15,23 +15,6 @@ namespace {
 constexpr size_t kBasesAtATime = 250;
 constexpr size_t kBytesAtATime = 16 << 20;
 
-bool IsRow(Operation operation) {
-  switch (operation) {
-    case Operation::kInsert:
-    case Operation::kUpdate:
-    case Operation::kDelete:
-    case Operation::kRead:
-      return true;
-    case Operation::kTruncate:
-    case Operation::kSchema:
-    case Operation::kMessage:
-    case Operation::kFrontier:
-    case Operation::kSweep:
-      return false;
-  }
-  return false;
-}
-
 Verdict ToVerdict(const Error& error) {
   return error.disposition == Disposition::kNeedsOperator
              ? Verdict::Unavailable(error.code, error.message, {}, true)
@@ -162,7 +145,7 @@ std::vector<Verdict> OpenSearchSink::WriteCollapsed(const DeliveryBatch& batch) 
 void OpenSearchSink::Plan(Pass& pass, size_t number) {
   const Change& change = *pass.items[number].last->change;
   Verdict& verdict = pass.verdicts[number];
-  const bool is_row = IsRow(change.operation);
+  const bool is_row = IsRowOperation(change.operation);
   if (!is_row && change.operation != Operation::kSchema) {
     verdict = Verdict::Applied();
     return;

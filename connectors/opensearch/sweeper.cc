@@ -8,6 +8,7 @@
 #include "opensearch/json_view.h"
 #include "opensearch/table_plan.h"
 #include "support/text.h"
+#include "support/url_encoding.h"
 
 namespace tailwater::opensearch {
 namespace {
@@ -41,7 +42,7 @@ class Scroll {
     if (id_.empty()) {
       return Ask(
           cluster_,
-          {"POST", fmt::format("/{}/_search?scroll={}", PathPart(index), kScrollTime), query});
+          {"POST", fmt::format("/{}/_search?scroll={}", EncodedForUrl(index), kScrollTime), query});
     }
     std::string body = fmt::format(R"({{"scroll":"{}","scroll_id":)", kScrollTime);
     AppendQuoted(id_, body);
@@ -95,7 +96,7 @@ bool AllShardsAnswered(JsonView body) {
 Result<uint64_t> SweepIndex(Cluster& cluster, BulkWriter& bulk, const std::string& index,
                             const std::string& origin, int64_t version) {
   TW_ASSIGN_OR_RETURN(const HttpAnswer refreshed,
-                      Ask(cluster, {"POST", "/" + PathPart(index) + "/_refresh", {}}));
+                      Ask(cluster, {"POST", "/" + EncodedForUrl(index) + "/_refresh", {}}));
   const auto refresh = JsonView::Parse(refreshed.body);
   if (const auto failed = refresh ? refresh->Find("_shards", "failed") : std::nullopt;
       !failed || failed->Integer() != 0) {

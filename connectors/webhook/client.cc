@@ -1,10 +1,6 @@
 #include "webhook/client.h"
 
-#include <string>
-#include <system_error>
-
-#include "support/text.h"
-#include "support/tls_files.h"
+#include "support/http_target.h"
 
 namespace tailwater::webhook {
 namespace {
@@ -25,14 +21,7 @@ HttpClientOptions ClientOptions(const WebhookConfig& config) {
 }  // namespace
 
 Result<std::unique_ptr<HttpClient>> OpenClient(const WebhookConfig& config) {
-  TW_TRY(CheckTlsFiles(config.ca_file, config.certificate_file, config.key_file));
-  try {
-    return std::make_unique<HttpClient>(ClientOptions(config));
-  } catch (const std::system_error& error) {
-    return Error{Disposition::kRetry, "webhook_no_resources",
-                 std::string("the HTTP client cannot start: ") + error.what() +
-                     "; raise the limits on open files and threads"};
-  }
+  return OpenHttpClient(ClientOptions(config));
 }
 
 }  // namespace tailwater::webhook

@@ -43,7 +43,7 @@ class WebhookSink final : public Sink, public ConcurrentSink {
               Surroundings surroundings = SystemSurroundings());
 
   // kNeedsOperator "webhook_secret_unreadable", "webhook_secret_unusable",
-  // "http_certificate_unreadable"; kRetry "webhook_no_resources": no file descriptors or threads.
+  // "http_certificate_unreadable"; kRetry "http_no_resources": no file descriptors or threads.
   Status Open() override;
   Result<std::vector<Verdict>> Write(const DeliveryBatch& batch) override;
   Status Sweep(const SweepRequest&) override { return {}; }

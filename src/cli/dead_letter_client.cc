@@ -5,6 +5,7 @@
 
 #include "cli/json_fields.h"
 #include "support/text.h"
+#include "support/url_encoding.h"
 
 namespace tailwater {
 namespace {

@@ -21,6 +21,5 @@ Result<RunningSink> FindRunningSink(const ApiAddress& api, const std::string& pi
 
 // Of the API: "/api/v1/pipelines/shop/sinks/hooks".
 std::string SinkPath(const RunningSink& sink);
-std::string EncodedForUrl(std::string_view text);
 
 }  // namespace tailwater

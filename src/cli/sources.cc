@@ -14,6 +14,7 @@
 #include "cli/status_text.h"
 #include "config/pipeline_config.h"
 #include "support/text.h"
+#include "support/url_encoding.h"
 
 namespace tailwater {
 namespace {

@@ -7,6 +7,7 @@
 #include "support/text.h"
 
 namespace tailwater {
+
 void AddReloadRoute(HttpServer& server, std::function<Result<ReloadReport>()> reload) {
   server.Handle("POST", "/api/v1/reload", [reload = std::move(reload)](const HttpRequest& request) {
     if (!IsJson(request)) return RefuseContentType();
