@@ -20,6 +20,11 @@ namespace {
 
 constexpr std::chrono::seconds kLongestWait{60};
 
+constexpr CapturePhase kAllPhases[] = {CapturePhase::kStarting,      CapturePhase::kStandby,
+                                       CapturePhase::kRunning,       CapturePhase::kRetrying,
+                                       CapturePhase::kNeedsOperator, CapturePhase::kFailed,
+                                       CapturePhase::kStopping,      CapturePhase::kStopped};
+
 }  // namespace
 
 std::string_view CapturePhaseName(CapturePhase phase) {
@@ -54,7 +59,16 @@ class Capture::Impl {
         options_(options),
         logger_(options.log_prefix + "capture"),
         queue_bytes_(metrics.GetGauge("tailwater_producer_queue_bytes",
-                                      "Bytes handed to the topic and not durable yet.")) {
+                                      "Bytes handed to the topic and not durable yet.")),
+        publish_errors_(metrics.GetCounter(
+            "tailwater_producer_errors_total",
+            "Times that the topic failed to store what it was given, or to recover from that.")) {
+    for (const CapturePhase phase : kAllPhases) {
+      phases_.emplace_back(
+          phase, &metrics.GetGauge("tailwater_capture_state",
+                                   "1 for the state that the capture half of this process is in.",
+                                   {{"state", std::string(CapturePhaseName(phase))}}));
+    }
     for (CaptureSource& source : sources) {
       sources_.push_back({source.name, source.type, source.snapshot.mode});
       runners_.push_back(std::make_unique<SourceRunner>(
@@ -132,6 +146,7 @@ class Capture::Impl {
   void PublishMetrics() {
     for (const auto& runner : runners_) runner->UpdateGauges();
     const CaptureStatus status = GetStatus();
+    for (const auto& [phase, gauge] : phases_) gauge->Set(phase == status.phase ? 1 : 0);
     if (status.phase == CapturePhase::kRunning || status.phase == CapturePhase::kStopping) {
       queue_bytes_.Set(static_cast<double>(status.queued_bytes));
     } else {
@@ -179,7 +194,7 @@ class Capture::Impl {
     status_.lease_holder.clear();
   }
 
-  void Report(CapturePhase phase, const Error& error) {
+  void Count(const Error& error) {
     metrics_
         .GetCounter("tailwater_errors_total",
                     "Errors by component, code and what is done about them.",
@@ -187,6 +202,10 @@ class Capture::Impl {
                      {"code", std::string(error.code)},
                      {"disposition", std::string(DispositionName(error.disposition))}})
         .Add();
+  }
+
+  void Report(CapturePhase phase, const Error& error) {
+    Count(error);
     MutexLock lock(mutex_);
     Enter(phase);
     status_.disposition = error.disposition;
@@ -218,7 +237,11 @@ class Capture::Impl {
             status_.lease_holder = std::move(holder);
           });
       if (writer) {
-        gate_ = std::make_unique<TopicGate>(*std::move(writer));
+        gate_ = std::make_unique<TopicGate>(*std::move(writer), [this](const Error& failure) {
+          if (failure.disposition == Disposition::kCancelled) return;  // as asked
+          publish_errors_.Add();
+          Count(failure);
+        });
         MutexLock lock(mutex_);
         Enter(CapturePhase::kRunning);
         status_.log_id = gate_->writer().log_id();
@@ -337,6 +360,8 @@ class Capture::Impl {
   const CaptureOptions options_;
   const Logger logger_;
   Gauge& queue_bytes_;
+  Counter& publish_errors_;
+  std::vector<std::pair<CapturePhase, Gauge*>> phases_;
   struct SourceFacts {
     std::string name;
     std::string type;

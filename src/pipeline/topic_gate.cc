@@ -22,11 +22,16 @@ Status TopicGate::Submit(uint64_t generation, AppendBatch batch, AppendDone done
   writer_->Append(std::move(batch),
                   [this, done = std::move(done)](Result<AppendReceipt> answer) mutable {
                     if (!answer) {
-                      MutexLock lock(mutex_);
-                      if (!failed_) {
-                        failed_ = last_error_ = answer.error();
-                        ++generation_;
+                      bool first = false;
+                      {
+                        MutexLock lock(mutex_);
+                        first = !failed_.has_value();
+                        if (first) {
+                          failed_ = last_error_ = answer.error();
+                          ++generation_;
+                        }
                       }
+                      if (first) Tell(answer.error());
                     }
                     done(std::move(answer));
                     MutexLock lock(mutex_);
@@ -49,6 +54,7 @@ Status TopicGate::Recover(const std::stop_token& stop) {
     recovering_ = true;
   }
   Status recovered = writer_->Recover();
+  if (!recovered) Tell(recovered.error());
   MutexLock lock(mutex_);
   recovering_ = false;
   if (recovered) {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -17,7 +18,12 @@ namespace tailwater {
 
 class TopicGate {
  public:
-  explicit TopicGate(std::unique_ptr<TopicWriter> writer) : writer_(std::move(writer)) {}
+  // Told of each failure once, however many batches it takes with it, and of each attempt to
+  // recover that failed; on the topic's thread or on that of whoever recovers, so it must not wait.
+  using OnFailure = std::function<void(const Error&)>;
+
+  explicit TopicGate(std::unique_ptr<TopicWriter> writer, OnFailure on_failure = {})
+      : on_failure_(std::move(on_failure)), writer_(std::move(writer)) {}
 
   // Counts the topic's failures. A run that began in one generation must not go on in the next:
   // another source may have made the topic recover before the run heard that a batch of its own
@@ -38,6 +44,11 @@ class TopicGate {
   TopicWriter& writer() { return *writer_; }
 
  private:
+  void Tell(const Error& error) const {
+    if (on_failure_) on_failure_(error);
+  }
+
+  const OnFailure on_failure_;
   mutable Mutex mutex_;
   CondVar changed_;
   size_t in_flight_ TW_GUARDED_BY(mutex_) = 0;

@@ -187,6 +187,25 @@ TEST_F(CaptureTest, EverySourceRecoversFromAFailureOfTheTopic) {
   }
   capture->Stop(seconds(10));
   EXPECT_EQ(Rows(Contents(topic_)).size(), rows);
+  const std::string metrics = metrics_.Expose();
+  EXPECT_THAT(metrics,
+              HasSubstr("tailwater_producer_errors_total 1"));  // 10, or more by recoveries
+  EXPECT_THAT(metrics, HasSubstr("tailwater_errors_total{code=\"topic_io\",component=\"topic\","
+                                 "disposition=\"retry\"} 10\n"));
+}
+
+TEST_F(CaptureTest, ExportsTheStateOfTheCapturingHalf) {
+  auto first = Start();
+  ASSERT_TRUE(WaitForPhase(*first, CapturePhase::kRunning));
+  first->PublishMetrics();
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("tailwater_capture_state{state=\"running\"} 1\n"));
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("tailwater_capture_state{state=\"standby\"} 0\n"));
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("tailwater_producer_errors_total 0\n"));
+  auto second = Start();
+  ASSERT_TRUE(WaitForPhase(*second, CapturePhase::kStandby));
+  second->PublishMetrics();
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("tailwater_capture_state{state=\"running\"} 0\n"));
+  EXPECT_THAT(metrics_.Expose(), HasSubstr("tailwater_capture_state{state=\"standby\"} 1\n"));
 }
 
 TEST_F(CaptureTest, ASecondCaptureStandsByAndTakesOver) {

@@ -1,5 +1,10 @@
 #include "pipeline/topic_gate.h"
 
+#include <gmock/gmock.h>
+
+#include <string>
+#include <vector>
+
 #include "support/matchers.h"
 #include "support/memory_topic.h"
 
@@ -10,7 +15,8 @@ class TopicGateTest : public testing::Test {
  protected:
   TopicGateTest()
       : topic_({.completion = StubMemoryTopic::Completion::kManual}),
-        gate_(*topic_.OpenWriter({}, {})) {}
+        gate_(*topic_.OpenWriter({}, {}),
+              [this](const Error& error) { failures_.emplace_back(error.code); }) {}
 
   static AppendBatch OneRecord() {
     AppendBatch batch;
@@ -20,8 +26,23 @@ class TopicGateTest : public testing::Test {
   }
 
   StubMemoryTopic topic_;
+  std::vector<std::string> failures_;
   TopicGate gate_;
 };
+
+TEST_F(TopicGateTest, TellsOfAFailureOnceHoweverManyBatchesItTakesAndOfEachRecoveryThatFails) {
+  topic_.FailNextAppend({Disposition::kRetry, "topic_down", "down"});
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_OK(gate_.Submit(gate_.generation(), OneRecord(), [](const auto&) {}));
+  }
+  topic_.RunPending();
+  EXPECT_THAT(failures_, testing::ElementsAre("topic_down"));
+  topic_.FailRecover({Disposition::kNeedsOperator, "topic_disk_full", "make room"}, 2);
+  EXPECT_THAT(gate_.Recover({}), IsErrorWith("topic_disk_full"));
+  EXPECT_THAT(gate_.Recover({}), IsErrorWith("topic_disk_full"));
+  ASSERT_OK(gate_.Recover({}));
+  EXPECT_THAT(failures_, testing::ElementsAre("topic_down", "topic_disk_full", "topic_disk_full"));
+}
 
 TEST_F(TopicGateTest, RefusesEverythingUntilTheTopicRecovered) {
   topic_.FailNextAppend({Disposition::kRetry, "topic_down", "down"});
