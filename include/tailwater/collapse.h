@@ -15,6 +15,9 @@
 
 namespace tailwater {
 
+// Of a row: insert, update, delete, read. Everything else is of a table, or of no table.
+bool IsRowOperation(Operation operation);
+
 struct CollapsedChange {
   const Delivery* last = nullptr;  // the change that decides: operation, version, schema, key
   Row after;           // the image to write, columns as last->change->schema; empty for deletes

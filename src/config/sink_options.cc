@@ -136,6 +136,11 @@ DeliveryRules ParseDeliveryRules(const ConfigNode& section, TableSelection table
   rules.replay = written.replay;
   rules.keeps_order_behind_dead = traits.trigger;
   rules.one_writer = traits.one_writer;
+  // An option of the sink's own, which reports what is wrong with it.
+  if (const ConfigNode* node = section.Find("transactional")) {
+    Problems reported;
+    ParseScalar(*node, rules.whole_transactions, reported);
+  }
   rules.halt_after = static_cast<uint64_t>(written.halt_after);
   rules.max_lane_wait = written.max_lane_wait;
   rules.park_limit = static_cast<uint64_t>(written.park_limit);

@@ -1,5 +1,5 @@
-// What of the topic a sink gets, and what happens to the records that it cannot take: the options of
-// a sink that are the engine's own. Plain data; made by the configuration.
+// What of the topic a sink gets, and what happens to the records that it cannot take: the options
+// of a sink that are the engine's own. Plain data; made by the configuration.
 #pragma once
 
 #include <chrono>
@@ -29,6 +29,9 @@ struct DeliveryRules {
   // A refused change holds back the later ones of its key (SinkTraits::trigger).
   bool keeps_order_behind_dead = false;
   bool one_writer = false;  // SinkTraits::one_writer
+  // A transactional sink's commits hold whole transactions of the source: no partition goes past a
+  // frontier record before all have come to it.
+  bool whole_transactions = false;
   SchemaChanges schema_changes = SchemaChanges::kApply;
   // With so many dead letters stored, the next refused record is not put aside: the sink waits in
   // front of it. 0: it waits in front of the first. base_missing entries do not count.

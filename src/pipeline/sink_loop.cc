@@ -73,7 +73,10 @@ Result<SinkRunner::StepResult> SinkLoop::Advance(Milliseconds timeout) {
 }
 
 Result<SinkRunner::StepResult> SinkLoop::AdvanceBatch(Milliseconds timeout) {
-  TW_ASSIGN_OR_RETURN(const bool replayed, ReplayStored());
+  bool replayed = false;
+  if (!in_transaction_) {
+    TW_ASSIGN_OR_RETURN(replayed, ReplayStored());
+  }
   if (!assigned_) return StepResult::kProgress;
   marker_waits_ = false;
   TW_ASSIGN_OR_RETURN(bool moved, Collect());
@@ -89,7 +92,9 @@ Result<SinkRunner::StepResult> SinkLoop::AdvanceBatch(Milliseconds timeout) {
   }
   const bool wrote = !batch_.empty();
   if (wrote) TW_TRY(Deliver());
-  if (assigned_) TW_TRY(Commit(wrote || marker_moved_ || settled_));
+  const bool handed_over = wrote || marker_moved_ || settled_;
+  if (assigned_) TW_TRY(Commit(handed_over));
+  if (assigned_ && handed_over) PassFrontiers();
   if (assigned_) TW_TRY(MirrorOffsets());
   marker_moved_ = false;
   ReportProgress();
@@ -262,6 +267,7 @@ void SinkLoop::Rollback() {
   batch_.clear();
   batch_bytes_ = 0;
   settled_ = false;
+  reached_frontier_.clear();
   for (auto& [partition, window] : windows_) window.Reopen();
 }
 
@@ -277,6 +283,9 @@ void SinkLoop::DropAssignment() {
   lanes_.Clear();
   barriers_.clear();
   behind_stored_.clear();
+  at_frontier_.clear();
+  reached_frontier_.clear();
+  in_transaction_ = false;
   for (const auto& [partition, window] : windows_) reporter_.GaveBack(window.open());
   windows_.clear();
   office_.Discard();

@@ -113,6 +113,10 @@ class SinkLoop {
   Result<bool> PassMarker(WindowRecord& record);
   Result<bool> FencePassed(const Change& marker);
   bool BatchIsFull() const;
+  // Of whole transactions: the partition has come to a frontier that others have not.
+  bool AwaitsFrontier(int32_t partition) const;
+  // What was handed over is committed: partitions go on past the frontier that all have come to.
+  void PassFrontiers();
   Status Deliver();
   Status Judge(std::span<const Verdict> verdicts);
   Status JudgeTransaction(std::span<const Verdict> verdicts);
@@ -234,6 +238,11 @@ class SinkLoop {
   bool marker_waits_ = false;   // in this step: for its fence
   bool commit_failed_ = false;  // the last one; what it was to store is still to be stored
   bool settled_ = false;        // a record of a window, since the last commit
+  // Of whole transactions: the version of the frontier record that a partition waits at, committed
+  // and not yet; whether the target's transaction is open between two of them.
+  std::map<int32_t, int64_t> at_frontier_;
+  std::map<int32_t, int64_t> reached_frontier_;
+  bool in_transaction_ = false;
   Clock::TimePoint last_commit_{};
   Clock::TimePoint last_mirror_{};
   bool mirror_is_behind_ = false;

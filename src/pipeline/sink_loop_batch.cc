@@ -62,6 +62,7 @@ void SinkLoop::CollectLanes() {
 Result<bool> SinkLoop::CollectFrom(PartitionWindow& window) {
   bool moved = false;
   while (WindowRecord* record = window.next()) {
+    if (AwaitsFrontier(window.partition())) break;
     if (record->final) {
       window.Take();
       continue;
@@ -101,8 +102,28 @@ Result<bool> SinkLoop::CollectFrom(PartitionWindow& window) {
     }
     batch_.push_back({record, nullptr});
     batch_bytes_ += record->value.size();
+    if (rules_.whole_transactions && operation == Operation::kFrontier) {
+      reached_frontier_[window.partition()] = record->change->version;
+    }
   }
   return moved;
+}
+
+bool SinkLoop::AwaitsFrontier(int32_t partition) const {
+  return at_frontier_.contains(partition) || reached_frontier_.contains(partition);
+}
+
+void SinkLoop::PassFrontiers() {
+  if (!rules_.whole_transactions) return;
+  in_transaction_ = true;
+  at_frontier_.merge(reached_frontier_);
+  reached_frontier_.clear();
+  if (at_frontier_.size() < windows_.size()) return;
+  int64_t least = INT64_MAX;
+  for (const auto& [partition, version] : at_frontier_) least = std::min(least, version);
+  std::erase_if(at_frontier_, [&](const auto& entry) { return entry.second == least; });
+  // Those that are ahead wait for the others; only where none is does a transaction end.
+  in_transaction_ = !at_frontier_.empty();
 }
 
 bool SinkLoop::IsMarker(Operation operation) const {
@@ -166,6 +187,10 @@ Status SinkLoop::Deliver() {
   int64_t newest = 0;
   for (const Place& place : batch_) {
     deliveries_.push_back(DeliveryOf(*place.record));
+    // Again, where a part of a batch that was taken back is delivered alone.
+    if (rules_.whole_transactions && place.record->change->operation == Operation::kFrontier) {
+      reached_frontier_[place.record->window->partition()] = place.record->change->version;
+    }
     const int64_t time = place.record->change->source_time_micros;
     if (time == 0) continue;
     oldest = oldest == 0 ? time : std::min(oldest, time);
@@ -290,7 +315,9 @@ Status SinkLoop::JudgeTransaction(std::span<const Verdict> verdicts) {
     if (batch_.empty()) return {};
     if (office_.stale()) TW_TRY(office_.Load(*subscription_));
     TW_TRY(Deliver());
-    return assigned_ ? Commit(true) : Status();
+    if (assigned_) TW_TRY(Commit(true));
+    if (assigned_) PassFrontiers();
+    return {};
   }
   uint64_t refused = 0;
   for (size_t i = 0; i < verdicts.size(); ++i) {
@@ -322,6 +349,7 @@ Status SinkLoop::JudgeTransaction(std::span<const Verdict> verdicts) {
       TW_TRY(Deliver());
       TW_TRY(Commit(true));
       if (!assigned_) return {};
+      PassFrontiers();
     }
     if (reason.kind == Verdict::Kind::kNone) return HaltWithoutVerdict(*change);
     TW_TRY(office_.Recount(*subscription_, true));

@@ -200,6 +200,7 @@ void SinkReporter::PassedFrontiers(const std::map<std::string, SinkFrontier>& fr
 
 void SinkReporter::DeadLetters(const Subscription::DeadLetterCounts& counts) {
   MutexLock lock(mutex_);
+  dead_letters_counted_ = true;
   status_.dead_letters = counts.by_code;
   status_.dead_stored = counts.dead;
   status_.parked_stored = counts.parked;
@@ -330,8 +331,6 @@ void SinkReporter::PublishMetrics() {
   call_seconds_.Set(status.call_seconds);
   waiting_records_.Set(static_cast<double>(status.waiting));
   in_flight_.Set(static_cast<double>(status.in_flight));
-  dead_stored_.Set(static_cast<double>(status.dead_stored));
-  parked_stored_.Set(static_cast<double>(status.parked_stored));
   stopped_tables_.Set(static_cast<double>(status.stopped_tables.size()));
   std::optional<double> oldest;
   if (status.oldest_stored_micros) {
@@ -341,11 +340,17 @@ void SinkReporter::PublishMetrics() {
   }
   oldest_dead_letter_seconds_.Set(oldest);
   std::optional<double> passed;
+  bool counted = false;
   {
     MutexLock lock(mutex_);
+    counted = dead_letters_counted_;
     if (last_passed_micros_) passed = static_cast<double>(*last_passed_micros_) / 1e6;
   }
   passed_timestamp_.Set(passed);
+  if (counted) {  // until then nobody knows what an earlier process stored
+    dead_stored_.Set(static_cast<double>(status.dead_stored));
+    parked_stored_.Set(static_cast<double>(status.parked_stored));
+  }
   for (const SinkState state : kAllStates) {
     state_[static_cast<size_t>(state)]->Set(state == status.state ? 1 : 0);
   }

@@ -158,6 +158,7 @@ class SinkReporter {
   Offsets passed_ TW_GUARDED_BY(mutex_);
   std::optional<int64_t> oldest_open_micros_ TW_GUARDED_BY(mutex_);
   std::optional<int64_t> last_passed_micros_ TW_GUARDED_BY(mutex_);
+  bool dead_letters_counted_ TW_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace tailwater

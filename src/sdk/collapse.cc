@@ -6,12 +6,22 @@ namespace tailwater {
 namespace {
 
 bool Collapses(const Change& change) {
-  switch (change.operation) {
+  return IsRowOperation(change.operation) && change.schema != nullptr && !change.schema->keyless();
+}
+
+bool IsWhole(Row row) {
+  return std::none_of(row.begin(), row.end(), [](const Value& v) { return v.is_unchanged(); });
+}
+
+}  // namespace
+
+bool IsRowOperation(Operation operation) {
+  switch (operation) {
     case Operation::kInsert:
     case Operation::kUpdate:
     case Operation::kDelete:
     case Operation::kRead:
-      return change.schema != nullptr && !change.schema->keyless();
+      return true;
     case Operation::kTruncate:
     case Operation::kSchema:
     case Operation::kMessage:
@@ -21,12 +31,6 @@ bool Collapses(const Change& change) {
   }
   return false;
 }
-
-bool IsWhole(Row row) {
-  return std::none_of(row.begin(), row.end(), [](const Value& v) { return v.is_unchanged(); });
-}
-
-}  // namespace
 
 std::span<const CollapsedChange> Collapser::Collapse(const DeliveryBatch& batch) {
   index_.clear();

@@ -25,6 +25,9 @@ class SinkHarness {
   virtual void Unblock() {}
   // The target has a schema: a change of it that does not fit stops the table.
   virtual bool stops_tables() const { return false; }
+  // The sink says of a change that is older than the target's row that it is: else it writes it,
+  // and it is the target in which the newest wins.
+  virtual bool tells_superseded() const { return true; }
   // Whether a value that nobody can read is refused.
   virtual bool rejects_malformed_values() const { return true; }
 };

@@ -111,6 +111,9 @@ TEST_F(ParkingSinkRunnerTest, ARefusedChangeIsPutAsideAndTheNextOfItsKeyIsDelive
   const int64_t next = Update(1);
   answers_[poison] = Verdict::Rejected("type_mismatch", "no such column");
   auto runner = Runner();
+  runner->PublishMetrics();
+  EXPECT_EQ(metrics_.Value("tailwater_sink_dead_letters_stored", {{"state", "dead"}}), std::nullopt)
+      << "what lies there is not known yet";
   EXPECT_EQ(Settle(*runner), StepResult::kIdle);
   EXPECT_THAT(target_.Versions(), ElementsAre(next));
   EXPECT_THAT(Letters(), ElementsAre("0:dead:type_mismatch"));

@@ -83,8 +83,8 @@ class MysqlBench final : public SourceBench {
     const mysql::Rows all = Run("show processlist");
     std::vector<std::string> sessions;
     for (int i = 0; i < all.size(); ++i) {
-      if (all.Text(i, all.Column("User")) == name_)
-        sessions.push_back(all.String(i, all.Column("Id")));
+      if (all.Text(i, all.Column("User")) != name_) continue;
+      sessions.push_back(all.String(i, all.Column("Id")));
     }
     return sessions;
   }
