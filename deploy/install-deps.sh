@@ -10,7 +10,7 @@ build=(g++ cmake ninja-build ccache pkg-config ca-certificates
        protobuf-compiler libprotobuf-dev libxxhash-dev liblz4-dev libcurl4-openssl-dev libssl-dev
        nlohmann-json3-dev rapidjson-dev libre2-dev librdkafka-dev zlib1g-dev libzstd-dev)
 tour=(postgresql-15 postgresql-client-15 sqlite3 curl procps python3 openssl)
-tests=(libgtest-dev libgmock-dev python3-pytest python3-pytest-xdist python3-psycopg2 python3-pymysql python3-cryptography python3-pip mariadb-server-core mariadb-client-core debootstrap prometheus unzip xz-utils kcat)
+tests=(libgtest-dev libgmock-dev python3-pytest python3-pytest-xdist python3-psycopg2 python3-pymysql python3-cryptography python3-yaml python3-pip faketime mariadb-server-core mariadb-client-core debootstrap prometheus unzip xz-utils kcat)
 
 want=("${build[@]}" "${tour[@]}")
 only_print=false

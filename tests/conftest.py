@@ -28,6 +28,19 @@ def server():
         yield running
 
 
+@pytest.fixture(scope="module")
+def postgres_of_module():
+    with start_server() as running:
+        yield running
+
+
+@pytest.fixture
+def emptied_server(postgres_of_module):
+    """A Postgres of the default version for the tests of a module, empty each time. A test that changes settings puts them back."""
+    postgres_of_module.empty()
+    return postgres_of_module
+
+
 @pytest.fixture(params=servers.VERSIONS, ids=lambda version: f"pg{version}")
 def any_server(request):
     with start_server(request.param) as running:

@@ -7,7 +7,8 @@ import pytest
 
 from tests.conftest import start_server
 from tests.servers.postgres import server_user
-from tests.support.daemon import Pipeline
+from tests.support.daemon import Pipeline, wait_until
+from tests.support.postgres_copy import PostgresCopy
 
 
 def make_certificate(folder, name):
@@ -60,3 +61,19 @@ def test_a_certificate_of_somebody_else_is_refused(tls_server, tmp_path):
         assert daemon.wait_exit(30) == 3
         assert "certificate" in daemon.log()
     assert tls_server.value("select count(*) from pg_replication_slots") == 0
+
+
+def test_a_target_is_verified_too(server, tls_server, tmp_path):
+    server.sql("create table t (id int primary key); insert into t select generate_series(1, 20000)")
+    target, wrong = PostgresCopy(tls_server), PostgresCopy(tls_server, "wrong")
+    pipeline = Pipeline(tmp_path / "p", server, ["public.t"], sinks={
+        "copy": target.sink(tls={"mode": "verify-full", "ca": str(tls_server.folder / "server.crt")}),
+        "wrong": wrong.sink(tls={"mode": "verify-full", "ca": str(tls_server.folder / "other.crt")})})
+    with pipeline.start() as daemon:
+        daemon.wait_state("streaming")
+        wait_until("all rows", lambda: target.difference(server, "t", ["id"]) == "")
+        assert tls_server.sql("select ssl from pg_stat_ssl join pg_stat_activity using (pid) where application_name like 'tailwater %/copy'") == [(True,)]
+        refused = wait_until("it to be refused", lambda: daemon.sink("wrong").get("code") == "pg_tls_failed" and daemon.sink("wrong"))
+        assert refused["state"] == "waiting_operator" and "certificate" in refused["message"]
+        assert not wrong.has("t")
+        assert daemon.stop() == 0

@@ -56,9 +56,12 @@ def closes_at_once(connection, over):
 
 
 class HostileServer:
-    def __init__(self, behaviour):
+    """`whole_requests`: it reads one of HTTP before it answers; else whatever comes first, of any protocol."""
+
+    def __init__(self, behaviour, port=None, whole_requests=True):
         self.behaviour = behaviour
-        self.port = free_port()
+        self.whole_requests = whole_requests
+        self.port = port or free_port()
         self.over = threading.Event()
         self.requests = 0
         self.listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
@@ -90,19 +93,26 @@ class HostileServer:
                 return
             threading.Thread(target=self._handle, args=(connection,), daemon=True).start()
 
+    def _read_rest(self, connection, data):
+        while b"\r\n\r\n" not in data:
+            part = connection.recv(65536)
+            if not part:
+                return False
+            data += part
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+        while len(body) < length:
+            body += connection.recv(65536)
+        return True
+
     def _handle(self, connection):
         with connection:
             try:
-                data = b""
-                while b"\r\n\r\n" not in data:
-                    part = connection.recv(65536)
-                    if not part:
-                        return
-                    data += part
-                head, _, body = data.partition(b"\r\n\r\n")
-                length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
-                while len(body) < length:
-                    body += connection.recv(65536)
+                data = connection.recv(65536)
+                if not data:
+                    return
+                if self.whole_requests and not self._read_rest(connection, data):
+                    return
                 self.requests += 1
                 self.behaviour(connection, self.over)
             except OSError:

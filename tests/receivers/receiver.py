@@ -46,6 +46,7 @@ class Receiver:
         self.in_flight = collections.Counter()
         self.overlaps = []  # keys that were in flight twice at a time
         self.connections = 0
+        self.open = set()
         self.server = None
         self.start()
 
@@ -91,6 +92,12 @@ class Receiver:
                 super().setup()
                 with outer.lock:
                     outer.connections += 1
+                    outer.open.add(self.connection)
+
+            def finish(self):
+                with outer.lock:
+                    outer.open.discard(self.connection)
+                super().finish()
 
             def do_POST(self):
                 raw = self.rfile.read(int(self.headers["content-length"]))
@@ -110,6 +117,12 @@ class Receiver:
             self.server.shutdown()
             self.server.server_close()
             self.server = None
+            with self.lock:
+                for connection in self.open:
+                    try:
+                        connection.shutdown(socket.SHUT_RDWR)
+                    except OSError:
+                        pass  # it ended meanwhile
 
     def _take(self, handler, raw):
         at = time.time()

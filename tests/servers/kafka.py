@@ -19,10 +19,8 @@ As a program:
         and quit on stdin; ends when it closes
 """
 import argparse
-import ctypes
 import fcntl
 import json
-import os
 import pathlib
 import shutil
 import signal
@@ -33,6 +31,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
+from tests.servers.child import in_child  # noqa: E402
 from tests.servers.postgres import cache_dir, free_port  # noqa: E402
 
 VERSION = "4.4.0"
@@ -254,17 +253,11 @@ class KafkaServer:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _launch(self, node):
-        libc = ctypes.CDLL(None)
-
-        def child():
-            os.setsid()  # a Ctrl-C in the terminal is ours to handle
-            libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
         command = self._java_command("kafka.Kafka", str(self._folder(node) / "server.properties"),
                                      options=[f"-Xms{self.heap}", f"-Xmx{self.heap}", *self._java])
         with open(self.log_path(node), "ab") as log:
             self.processes[node - 1] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                                        cwd=self._folder(node), preexec_fn=child)
+                                                        cwd=self._folder(node), preexec_fn=in_child())
 
     def _wait_ready(self, node, timeout=60):
         deadline = time.monotonic() + timeout

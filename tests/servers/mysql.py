@@ -18,9 +18,7 @@ As a program:
                                    set NAME=VALUE, unset NAME and quit on stdin, ends when it closes
 """
 import argparse
-import ctypes
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -32,6 +30,7 @@ import time
 
 if __name__ == "__main__":  # as a program: the folder of `tests` is not among the places of modules
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+from tests.servers.child import in_child, serve, text_of
 from tests.servers.postgres import cache_dir, free_port, reachable_by_others, server_user
 
 FLAVOURS = ("mariadb", "mysql")
@@ -194,39 +193,23 @@ class MysqlServer:
     def _make_data_folder(self):
         self._own(self.root)
         if self.flavour == "mariadb":
-            command = ["mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--auth-root-authentication-method=normal",
+            command = ["mariadb-install-db", "--no-defaults", *self._paths(), "--auth-root-authentication-method=normal",
                        "--skip-test-db", "--innodb-log-file-size=16M"]
         else:
             command = program("mysql") + self._paths() + ["--initialize-insecure", "--innodb-redo-log-capacity=16M"]
         with open(self.log_path, "ab") as log:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.root,
-                                  preexec_fn=self._become(False))
+                                  preexec_fn=in_child(self._user, None))
         if done.returncode:
             raise RuntimeError(f"no data folder for {self.flavour}:\n{self.log()[-4000:]}")
 
     def _paths(self):
-        paths = [f"--datadir={self.data}"]
+        paths = [f"--datadir={self.data}", f"--tmpdir={self.root}"]  # TMPDIR may be closed to the server's user
         if self.flavour == "mysql":
             root = sid()
             paths += [f"--basedir={root}/usr", f"--lc-messages-dir={root}/usr/share/mysql",
-                      f"--character-sets-dir={root}/usr/share/mysql/charsets", f"--plugin-dir={root}/usr/lib/mysql/plugin",
-                      f"--tmpdir={self.root}"]
+                      f"--character-sets-dir={root}/usr/share/mysql/charsets", f"--plugin-dir={root}/usr/lib/mysql/plugin"]
         return paths
-
-    def _become(self, die_with_parent):
-        user = self._user
-        libc = ctypes.CDLL(None)
-
-        def run():
-            os.setsid()  # a Ctrl-C in the terminal is ours to handle
-            if user:
-                os.setgroups([])
-                os.setgid(user.pw_gid)
-                os.setuid(user.pw_uid)
-            if die_with_parent:
-                libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-        return run
 
     # -- life cycle
 
@@ -265,7 +248,7 @@ class MysqlServer:
         arguments += [f"--{name}={value}" for name, value in self.settings.items() if value is not None]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.root, preexec_fn=self._become(True))
+                                            cwd=self.root, preexec_fn=in_child(self._user))
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -399,48 +382,23 @@ class MysqlServer:
         return len(sessions)
 
     def log(self):
-        try:
-            with open(self.log_path, errors="replace") as f:
-                return f.read()
-        except OSError:
-            return ""
+        return text_of(self.log_path)
 
 
-def serve(arguments):
+def run(arguments):
     settings = dict(pair.split("=", 1) for pair in arguments.set)
     for name in arguments.unset:
         settings[name] = None
     server = MysqlServer(arguments.flavour, settings, arguments.tls)
 
-    def say(state):
+    def facts():
         certificates = server.certificates
-        print(json.dumps({"state": state, "flavour": server.flavour, "version": server.version, "port": server.port,
-                          "socket": server.socket, "data": server.data, "log": server.log_path,
-                          "ca": certificates.ca if certificates else "", "ca_key": certificates.ca_key if certificates else "",
-                          "pid": server.process.pid if server.process else 0}), flush=True)
+        return {"flavour": server.flavour, "version": server.version, "port": server.port, "socket": server.socket, "data": server.data,
+                "log": server.log_path, "ca": certificates.ca if certificates else "", "ca_key": certificates.ca_key if certificates else ""}
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with server:
-        say("ready")
-        for line in sys.stdin:
-            command = line.strip()
-            if command == "quit":
-                break
-            if command in ("stop", "restart"):
-                server.stop()
-            elif command == "crash":
-                server.stop("immediate")
-            elif command.startswith("set "):  # takes effect at the next start
-                name, value = command[4:].split("=", 1)
-                server.settings[name] = value
-            elif command.startswith("unset "):
-                server.settings[command[6:]] = None
-            elif command != "start":
-                say("unknown command")
-                continue
-            if command in ("start", "restart"):
-                server.start()
-            say("ready" if server.process else "stopped")
+    serve(server, facts, crash=lambda _: server.stop("immediate"),
+          set=lambda pair: server.settings.update([pair.split("=", 1)]),  # takes effect at the next start
+          unset=lambda name: server.settings.update({name: None}))
 
 
 def main():
@@ -458,7 +416,7 @@ def main():
         for flavour in arguments.flavours or FLAVOURS:
             print(flavour, fetch(flavour))
     else:
-        serve(arguments)
+        run(arguments)
 
 
 if __name__ == "__main__":

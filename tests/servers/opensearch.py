@@ -14,13 +14,11 @@ As a program:
                                                    and quit on stdin, ends when it closes
 """
 import argparse
-import ctypes
 import fcntl
 import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +28,7 @@ import urllib.request
 
 if __name__ == "__main__":
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from tests.servers.child import ChildServer, in_child, serve, text_of  # noqa: E402
 from tests.servers.postgres import cache_dir, free_port  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent / "opensearch"
@@ -73,7 +72,7 @@ def fetch(flavour="opensearch"):
     return home
 
 
-class OpenSearchServer:
+class OpenSearchServer(ChildServer):
     def __init__(self, flavour="opensearch", settings=None):
         """`settings`: of the node, for example {"action.auto_create_index": "false"}."""
         self.flavour = flavour
@@ -86,30 +85,13 @@ class OpenSearchServer:
 
     # -- life cycle
 
-    def __enter__(self):
-        try:
-            return self.start()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-
-    def __exit__(self, *unused):
-        self.kill()
-        shutil.rmtree(self.root, ignore_errors=True)
-
     def start(self, timeout=120):
-        libc = ctypes.CDLL(None)
-
-        def in_child():
-            os.setsid()
-            libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
         arguments = ["java", "-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir=" + self.root]
         arguments += [f"-Dtw.set.{name}={value}" for name, value in self.settings.items()]
         arguments += ["-cp", f"{self.home}/classes:{self.home}/lib/*", FLAVOURS[self.flavour][0], os.path.join(self.root, "data"),
                       str(self.port), str(free_port())]
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.root, preexec_fn=in_child)
+            self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.root, preexec_fn=in_child())
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -122,32 +104,6 @@ class OpenSearchServer:
                 pass
             time.sleep(0.05)
         raise RuntimeError(f"{self.flavour} did not start:\n{self.log()[-4000:]}")
-
-    def stop(self, timeout=60):
-        self._end(signal.SIGTERM, timeout)
-
-    def kill(self, timeout=60):
-        """As in a crash. Safe twice."""
-        self._end(signal.SIGKILL, timeout)
-
-    def _end(self, how, timeout):
-        if self.process is None:
-            return
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        self.process.wait(timeout)
-        self.process = None
-
-    def restart(self):
-        self.stop()
-        self.start()
-
-    def pause(self):
-        """It keeps its connections and answers nothing."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self):
-        self.process.send_signal(signal.SIGCONT)
 
     # -- talking to it
 
@@ -185,42 +141,18 @@ class OpenSearchServer:
         return found
 
     def log(self):
-        try:
-            with open(self.log_path, errors="replace") as f:
-                return f.read()
-        except OSError:
-            return ""
+        return text_of(self.log_path)
 
 
-def serve(arguments):
-    settings = dict(pair.split("=", 1) for pair in arguments.set)
-    server = OpenSearchServer(arguments.flavour, settings)
+def run(arguments):
+    server = OpenSearchServer(arguments.flavour, dict(pair.split("=", 1) for pair in arguments.set))
 
-    def say(state):
-        print(json.dumps({"state": state, "flavour": server.flavour, "port": server.port, "url": server.url, "log": server.log_path,
-                          "pid": server.process.pid if server.process else 0}), flush=True)
+    def pause(_):
+        server.pause()
+        return "paused"
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with server:
-        say("ready")
-        for line in sys.stdin:
-            command = line.strip()
-            if command == "quit":
-                break
-            if command in ("pause", "resume"):
-                server.pause() if command == "pause" else server.resume()
-                say("paused" if command == "pause" else "ready")
-                continue
-            if command in ("stop", "restart"):
-                server.stop()
-            elif command == "kill":
-                server.kill()
-            elif command != "start":
-                say("unknown command")
-                continue
-            if command in ("start", "restart"):
-                server.start()
-            say("ready" if server.process else "stopped")
+    serve(server, lambda: {"flavour": server.flavour, "port": server.port, "url": server.url, "log": server.log_path},
+          kill=lambda _: server.kill(), pause=pause, resume=lambda _: server.resume())
 
 
 def main():
@@ -236,7 +168,7 @@ def main():
         for flavour in arguments.flavours or FLAVOURS:
             print(flavour, fetch(flavour))
     else:
-        serve(arguments)
+        run(arguments)
 
 
 if __name__ == "__main__":

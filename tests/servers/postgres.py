@@ -17,10 +17,8 @@ As a program:
                                    promote, set NAME=VALUE and quit on stdin, ends when it closes
 """
 import argparse
-import ctypes
 import fcntl
 import itertools
-import json
 import os
 import pwd
 import shutil
@@ -30,6 +28,10 @@ import subprocess
 import sys
 import tempfile
 import time
+
+if __name__ == "__main__":  # as a program: the folder of `tests` is not among the places of modules
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+from tests.servers.child import in_child, serve, text_of  # noqa: E402
 
 MAVEN_VERSIONS = {
     12: "12.22.0",
@@ -157,25 +159,10 @@ class PostgresServer:
             subprocess.run(
                 [self.binaries + "/initdb", "-D", self.data, "-U", "postgres", "-A", "trust",
                  "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
-                check=True, stdout=subprocess.DEVNULL, cwd=self.root, preexec_fn=self._become(False))
+                check=True, stdout=subprocess.DEVNULL, cwd=self.root, preexec_fn=in_child(self._user, None))
         if hba is not None:
             with open(os.path.join(self.data, "pg_hba.conf"), "w") as f:
                 f.write("\n".join(hba) + "\n")
-
-    def _become(self, die_with_parent):
-        user = self._user
-        libc = ctypes.CDLL(None)
-
-        def run():
-            os.setsid()  # a Ctrl-C in the terminal is ours to handle
-            if user:
-                os.setgroups([])
-                os.setgid(user.pw_gid)
-                os.setuid(user.pw_uid)
-            if die_with_parent:
-                libc.prctl(1, signal.SIGQUIT)  # PR_SET_PDEATHSIG
-
-        return run
 
     # -- life cycle
 
@@ -207,7 +194,7 @@ class PostgresServer:
             arguments += ["-c", f"{name}={value}"]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.root, preexec_fn=self._become(True))
+                                            cwd=self.root, preexec_fn=in_child(self._user, signal.SIGQUIT))
         deadline = time.monotonic() + timeout
         pid_file = os.path.join(self.data, "postmaster.pid")
         while time.monotonic() < deadline:
@@ -275,6 +262,35 @@ class PostgresServer:
     def value(self, statement, parameters=None, database="postgres"):
         return self.sql(statement, parameters, database)[0][0]
 
+    def empty(self):
+        """The server without what tests put into it: sessions, prepared transactions, slots, publications, databases, schemas. Roles and
+        settings stay."""
+        import psycopg2
+
+        connection = self.connect()
+        with connection.cursor() as cursor:
+            def each(query, statement):
+                cursor.execute(query)
+                for name, in cursor.fetchall():
+                    cursor.execute(statement.format(name))
+
+            cursor.execute("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() "
+                           "and backend_type in ('client backend', 'walsender')")
+            each("select quote_literal(gid) from pg_prepared_xacts", "rollback prepared {}")
+            for attempt in range(500):  # a session that was ended holds its slot a little longer
+                try:
+                    cursor.execute("select pg_drop_replication_slot(slot_name) from pg_replication_slots")
+                    break
+                except psycopg2.errors.ObjectInUse:
+                    time.sleep(0.01)
+            each("select quote_ident(datname) from pg_database where not datistemplate and datname <> current_database()",
+                 "drop database {}")
+            each("select quote_ident(pubname) from pg_publication", "drop publication {}")
+            each("select quote_ident(nspname) from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'",
+                 "drop schema {} cascade")
+            cursor.execute("create schema public; grant all on schema public to public")
+        connection.close()
+
     @staticmethod
     def as_text(column):
         return f"{column}::text"
@@ -285,44 +301,16 @@ class PostgresServer:
                             "where backend_type = 'walsender'"))
 
     def log(self):
-        try:
-            with open(self.log_path, errors="replace") as f:
-                return f.read()
-        except OSError:
-            return ""
+        return text_of(self.log_path)
 
 
-def serve(arguments):
+def run(arguments):
     settings = dict(pair.split("=", 1) for pair in arguments.set)
     server = PostgresServer(arguments.version, settings, arguments.hba or None)
-
-    def say(state):
-        print(json.dumps({"state": state, "version": server.version, "port": server.port,
-                          "socket_dir": server.socket_dir, "data": server.data, "log": server.log_path,
-                          "pid": server.process.pid if server.process else 0}), flush=True)
-
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with server:
-        say("ready")
-        for line in sys.stdin:
-            command = line.strip()
-            if command == "quit":
-                break
-            if command in ("stop", "restart"):
-                server.stop()
-            elif command == "crash":
-                server.stop("immediate")
-            elif command == "promote":
-                server.promote_in_place()
-            elif command.startswith("set "):  # takes effect at the next start
-                name, value = command[4:].split("=", 1)
-                server.settings[name] = value
-            elif command != "start":
-                say("unknown command")
-                continue
-            if command in ("start", "restart"):
-                server.start()
-            say("ready" if server.process else "stopped")
+    serve(server, lambda: {"version": server.version, "port": server.port, "socket_dir": server.socket_dir, "data": server.data,
+                           "log": server.log_path},
+          crash=lambda _: server.stop("immediate"), promote=lambda _: server.promote_in_place(),
+          set=lambda pair: server.settings.update([pair.split("=", 1)]))  # takes effect at the next start
 
 
 def main():
@@ -339,7 +327,7 @@ def main():
         for version in arguments.versions or VERSIONS:
             print(version, fetch(version))
     else:
-        serve(arguments)
+        run(arguments)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def survive_kills(server, home, kills, seed):
     # Those of Kafka fire in tests of Kafka, those of first starts, rewinds, gaps, handovers, copies and replaced tables in tests of these.
     elsewhere = ("kafka_", "sink_rew", "sink_start_", "topic_taken_over", "gap_", "pg_left_", "handover_", "snapshot_", "pg_low_", "mysql_low_",
                  "intent_", "frontier_", "pg_intent_", "pg_publication_", "pg_slot_", "pg_frontier_", "mysql_intent_", "mysql_frontier_", "rows_replaced_",
-                 "sink_replayed_")
+                 "sink_replayed_", "postgres_sink_")
     points = [point for point in crash_points(server.TYPE) if not point.startswith(elsewhere)]
     assert points, "no crash point found in the sources"
     hit = collections.Counter()
@@ -177,7 +177,7 @@ def survive_kills(server, home, kills, seed):
 def survive_kills_while_copying(server, home, kills, seed, rows, chunk=1000, workers=2):
     """What is repeated is at most one chunk per worker and kill, and the copy ends equal to the source."""
     chance = random.Random(seed)
-    points = [point for point in crash_points(server.TYPE) if not point.startswith(("kafka_", "sink_rew", "topic_taken_over", "gap_", "handover"))]
+    points = [point for point in crash_points(server.TYPE) if not point.startswith(("kafka_", "sink_rew", "topic_taken_over", "gap_", "handover", "postgres_sink_"))]
     points.sort(key=lambda point: not point.startswith(("snapshot_", "pg_low_", "mysql_low_")))  # those of copies first: kills may be few
     create_tables(server)
     dialect = DIALECTS[server.TYPE]

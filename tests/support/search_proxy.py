@@ -50,7 +50,7 @@ class SearchProxy:
                 with proxy.lock:
                     proxy.requests += 1
                     proxy.bulks += self.path.startswith("/_bulk")
-                    proxy.compressed += self.headers.get("Content-Encoding") == "gzip"
+                    proxy.compressed += "Content-Encoding" in self.headers
                     number = proxy.requests
                     if proxy.authorization and self.headers.get("Authorization") != proxy.authorization:
                         proxy.refused += 1
