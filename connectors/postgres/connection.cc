@@ -49,13 +49,29 @@ std::string FieldText(const PGresult* result, int field) {
   return text != nullptr ? text : "";
 }
 
+// "COPY stage, line 3, column note: "…"": the name alone, for the rest is a row's value.
+std::string ColumnOfCopy(const std::string& context) {
+  constexpr std::string_view kBefore = ", column ";
+  const size_t at = context.find(kBefore);
+  if (at == std::string::npos || context.rfind("COPY ", 0) != 0) return {};
+  const size_t begin = at + kBefore.size();
+  const size_t end = context.find(':', begin);
+  return end == std::string::npos ? std::string() : context.substr(begin, end - begin);
+}
+
 Error Stopped() { return Error{Disposition::kCancelled, "stopped", "asked to stop"}; }
 
 }  // namespace
 
 ServerMessage MessageOf(const PGresult* result) {
   ServerMessage message{FieldText(result, PG_DIAG_SQLSTATE),
-                        FieldText(result, PG_DIAG_MESSAGE_PRIMARY)};
+                        FieldText(result, PG_DIAG_MESSAGE_PRIMARY),
+                        {},
+                        FieldText(result, PG_DIAG_COLUMN_NAME)};
+  message.primary = message.text;
+  if (message.column.empty()) {
+    message.column = ColumnOfCopy(FieldText(result, PG_DIAG_CONTEXT));
+  }
   for (const int field : {PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT}) {
     if (const std::string more = FieldText(result, field); !more.empty())
       message.text += "; " + more;
@@ -66,6 +82,7 @@ ServerMessage MessageOf(const PGresult* result) {
 
 void Rows::Clear::operator()(pg_result* result) const { PQclear(result); }
 int Rows::size() const { return PQntuples(result_.get()); }
+int Rows::columns() const { return PQnfields(result_.get()); }
 bool Rows::IsNull(int row, int column) const { return PQgetisnull(result_.get(), row, column); }
 std::string_view Rows::Text(int row, int column) const {
   return {PQgetvalue(result_.get(), row, column),
@@ -82,6 +99,15 @@ std::optional<int64_t> Rows::MaybeNumber(int row, int column) const {
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
 }
+
+int64_t Rows::affected() const {
+  const std::string_view text = PQcmdTuples(result_.get());
+  int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+std::string_view Rows::command() const { return PQcmdStatus(result_.get()); }
 
 void Connection::Finish::operator()(pg_conn* connection) const { PQfinish(connection); }
 Connection::~Connection() = default;
@@ -163,7 +189,10 @@ Status Connection::Connect(const PostgresConfig& config, Kind kind, const std::s
                          deadline));
     polling = PQconnectPoll(connection);
   }
-  if (PQstatus(connection) != CONNECTION_OK) return MakeConnectError(PQerrorMessage(connection));
+  if (PQstatus(connection) != CONNECTION_OK) {
+    return MakeConnectError(PQerrorMessage(connection),
+                            kind == Kind::kTarget ? Moment::kConnectTarget : Moment::kConnect);
+  }
   PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
   if (PQserverVersion(connection) < 120000) {
     return Error{Disposition::kFatal, "pg_not_supported",
@@ -324,6 +353,52 @@ Result<bool> Connection::CopyOut(const std::string& sql, const Wait& wait,
   }
   if (failed) return *std::move(failed);
   return true;
+}
+
+Result<int64_t> Connection::CopyIn(const std::string& sql, std::string_view data,
+                                   const Wait& wait) {
+  PGconn* connection = connection_.get();
+  if (PQsendQuery(connection, sql.c_str()) == 0) return MakeLostError(PQerrorMessage(connection));
+  std::optional<Error> failed;
+  int64_t rows = 0;
+  for (;;) {
+    for (;;) {
+      const int unsent = PQflush(connection);
+      if (unsent < 0) return MakeLostError(PQerrorMessage(connection));
+      if (unsent == 0 && !PQisBusy(connection)) break;
+      TW_TRY(Exchange(wait));
+    }
+    PGresult* raw = PQgetResult(connection);
+    if (raw == nullptr) break;
+    const Rows result(raw);
+    const ExecStatusType status = PQresultStatus(raw);
+    if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE) {
+      if (!failed) failed = MakeError(MessageOf(raw), wait.moment);
+      if (PQstatus(connection) == CONNECTION_BAD) break;
+    } else if (status == PGRES_COPY_IN) {
+      constexpr size_t kPiece = 256 << 10;
+      for (std::string_view rest = data; !rest.empty();) {
+        const std::string_view piece = rest.substr(0, kPiece);
+        const int put = PQputCopyData(connection, piece.data(), static_cast<int>(piece.size()));
+        if (put < 0) return MakeLostError(PQerrorMessage(connection));
+        if (put > 0) rest.remove_prefix(piece.size());
+        if (PQflush(connection) > 0 || put == 0) TW_TRY(Exchange(wait));
+      }
+      for (;;) {
+        const int ended = PQputCopyEnd(connection, nullptr);
+        if (ended < 0) return MakeLostError(PQerrorMessage(connection));
+        if (ended > 0) break;
+        TW_TRY(Exchange(wait));
+      }
+    } else if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
+      rows = result.affected();
+    } else {
+      return Error{Disposition::kFatal, "pg_protocol_error",
+                   fmt::format("unexpected answer {} to a COPY; report this", PQresStatus(status))};
+    }
+  }
+  if (failed) return *std::move(failed);
+  return rows;
 }
 
 void Connection::CancelQuery() {

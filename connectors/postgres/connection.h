@@ -24,6 +24,7 @@ class Rows {
  public:
   explicit Rows(pg_result* result) : result_(result) {}
   int size() const;
+  int columns() const;
   bool empty() const { return size() == 0; }
   bool IsNull(int row, int column) const;
   std::string_view Text(int row, int column) const;  // "" for NULL
@@ -32,6 +33,8 @@ class Rows {
   std::optional<int64_t> MaybeNumber(int row, int column) const;
   int64_t Number(int row, int column) const { return MaybeNumber(row, column).value_or(0); }
   bool Bool(int row, int column) const { return Text(row, column) == "t"; }
+  int64_t affected() const;          // rows that an INSERT, UPDATE, DELETE or COPY has touched
+  std::string_view command() const;  // what was done: "COMMIT", "INSERT 0 1"
 
  private:
   struct Clear {
@@ -48,6 +51,7 @@ class Connection {
   enum class Kind : uint8_t {
     kSql,          // extended protocol, parameters
     kReplication,  // replication=database: simple protocol alone, no parameters
+    kTarget,       // as kSql, of a sink: failures are told as those of a target
   };
 
   // Reads the password anew. Session settings that shape the text of values are pinned, the same
@@ -78,6 +82,10 @@ class Connection {
   // is false. `wait.timeout` is the longest silence. An error of `row` ends it in the same way.
   using CopyConsumer = std::function<Result<bool>(std::string_view)>;
   Result<bool> CopyOut(const std::string& sql, const Wait& wait, const CopyConsumer& row);
+
+  // COPY … FROM STDIN: sends `data`, which is whole rows in the form that `sql` names. The last
+  // statement of `sql` is the COPY; how many rows it took.
+  Result<int64_t> CopyIn(const std::string& sql, std::string_view data, const Wait& wait);
 
   // While idle: what ended the session from the server's side, if something did. Never waits.
   std::optional<Error> PollEnd();

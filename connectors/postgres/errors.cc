@@ -3,16 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <span>
 
+#include "postgres/sink/target_errors.h"
 #include "support/text.h"
 
 namespace tailwater::postgres {
 namespace {
 
-constexpr uint8_t Bit(Moment moment) {
-  return static_cast<uint8_t>(1u << static_cast<unsigned>(moment));
-}
-constexpr uint8_t kAny = 0x1f;
+constexpr uint8_t Bit(Moment moment) { return MomentBit(moment); }
+constexpr uint8_t kAny = 0x7f;
 constexpr uint8_t kConnect = Bit(Moment::kConnect);
 constexpr uint8_t kQuery = Bit(Moment::kQuery);
 constexpr uint8_t kCreate = Bit(Moment::kCreateSlot);
@@ -23,6 +23,7 @@ constexpr auto kRetry = Disposition::kRetry;
 constexpr auto kOperator = Disposition::kNeedsOperator;
 constexpr auto kGap = Disposition::kGap;
 constexpr auto kFatal = Disposition::kFatal;
+constexpr auto kReject = Disposition::kReject;
 
 constexpr std::array kRows = {
     // The server goes away or is not there yet. An invalidated slot's reader sees a 57P01 as well:
@@ -150,22 +151,37 @@ std::string Trimmed(std::string_view text) {
 
 const ErrorRow& FindErrorRow(std::string_view sqlstate, Moment moment) {
   const uint8_t bit = Bit(moment);
-  for (const ErrorRow& row : kRows) {
-    if (row.sqlstate.size() == 5 && row.sqlstate == sqlstate && (row.moments & bit)) return row;
-  }
-  for (const ErrorRow& row : kRows) {
-    if (row.sqlstate.size() == 2 && sqlstate.substr(0, 2) == row.sqlstate && (row.moments & bit))
-      return row;
+  const auto find = [&](std::span<const ErrorRow> rows, std::string_view wanted) {
+    for (const ErrorRow& row : rows) {
+      if (!row.sqlstate.empty() && row.sqlstate == wanted && (row.moments & bit)) return &row;
+    }
+    return static_cast<const ErrorRow*>(nullptr);
+  };
+  for (const std::string_view wanted : {sqlstate, sqlstate.substr(0, 2)}) {
+    for (const std::span<const ErrorRow> rows :
+         {TargetErrorRows(), std::span<const ErrorRow>(kRows)}) {
+      if (const ErrorRow* row = find(rows, wanted)) return *row;
+    }
   }
   return kRows.back();
 }
 
 Error MakeError(const ServerMessage& message, Moment moment) {
   if (message.sqlstate.empty()) {
-    return moment == Moment::kConnect ? MakeConnectError(message.text)
-                                      : MakeLostError(message.text);
+    return moment == Moment::kConnect || moment == Moment::kConnectTarget
+               ? MakeConnectError(message.text, moment)
+               : MakeLostError(message.text);
   }
   const ErrorRow& row = FindErrorRow(message.sqlstate, moment);
+  if (row.disposition == kReject) {
+    const bool tells_no_value = message.sqlstate.rfind("23", 0) == 0 || row.sqlstate == "54";
+    return Error{row.disposition, row.code,
+                 fmt::format("{}{}(SQLSTATE {}): {}",
+                             tells_no_value ? Trimmed(message.primary) + " " : std::string(),
+                             message.column.empty() ? std::string()
+                                                    : fmt::format("column '{}' ", message.column),
+                             message.sqlstate, row.advice)};
+  }
   return Error{
       row.disposition, row.code,
       fmt::format("{} (SQLSTATE {}): {}", Trimmed(message.text), message.sqlstate, row.advice)};
@@ -197,12 +213,12 @@ std::string WithoutInternals(std::string_view text, std::string_view sqlstate) {
 
 }  // namespace
 
-Error MakeConnectError(std::string_view libpq_text) {
+Error MakeConnectError(std::string_view libpq_text, Moment moment) {
   const std::string text = Trimmed(libpq_text);
   const std::string_view sqlstate = FindSqlState(libpq_text);
   if (!sqlstate.empty()) {
-    return MakeError({std::string(sqlstate), WithoutInternals(libpq_text, sqlstate)},
-                     Moment::kConnect);
+    const std::string words = WithoutInternals(libpq_text, sqlstate);
+    return MakeError({std::string(sqlstate), words, words, {}}, moment);
   }
   // libpq's own texts; they carry no code.
   if (Contains(text, "certificate") || Contains(text, "SSL") || Contains(text, "private key")) {

@@ -33,7 +33,7 @@ bool ValidName(const std::string& name) {
 
 }  // namespace
 
-const OptionTable& PostgresOptions() {
+const OptionTable& PostgresServerOptions() {
   using C = PostgresConfig;
   static const OptionTable kTls = {
       Choice("mode", &C::Tls::mode,
@@ -48,6 +48,21 @@ const OptionTable& PostgresOptions() {
       Field("cert", &C::Tls::cert, "File of the client's certificate."),
       Field("key", &C::Tls::key, "File of the client's private key."),
   };
+  static const OptionTable kOptions = {
+      UrlOption(),
+      Field("host", &C::host, "Host name or address, or the folder of a Unix socket."),
+      Field("port", &C::port, "Port."),
+      Field("database", &C::database, "Name of the database."),
+      Field("user", &C::user, "Role to log in as."),
+      Field("password", &C::password, "Password of the role, as ${env:NAME} or ${file:/path}."),
+      Section("tls", &C::tls, "TLS towards the server.", kTls),
+      Field("connect_timeout", &C::connect_timeout, "Longest wait for a session."),
+  };
+  return kOptions;
+}
+
+const OptionTable& PostgresOptions() {
+  using C = PostgresConfig;
   static const OptionTable kSlot = {
       Field("name", &C::Slot::name, "Name of the slot; tailwater_<pipeline>__<source> if empty."),
       Field("create", &C::Slot::create, "false: somebody else makes the slot."),
@@ -60,14 +75,7 @@ const OptionTable& PostgresOptions() {
       Field("create", &C::Publication::create,
             "false: somebody else makes the publication; it is only verified."),
   };
-  static const OptionTable kOptions = {
-      UrlOption(),
-      Field("host", &C::host, "Host name or address, or the folder of a Unix socket."),
-      Field("port", &C::port, "Port."),
-      Field("database", &C::database, "Database to capture."),
-      Field("user", &C::user, "Role with LOGIN and REPLICATION."),
-      Field("password", &C::password, "Password of the role, as ${env:NAME} or ${file:/path}."),
-      Section("tls", &C::tls, "TLS towards the server.", kTls),
+  static const OptionTable kOwn = {
       Section("slot", &C::slot, "The replication slot.", kSlot),
       Section("publication", &C::publication, "The publication.", kPublication),
       Field("messages", &C::messages,
@@ -93,22 +101,38 @@ const OptionTable& PostgresOptions() {
       Field("copy_timeout", &C::copy_timeout,
             "Longest statement of a snapshot on the server; a chunk that takes longer is read "
             "again."),
-      Field("connect_timeout", &C::connect_timeout, "Longest wait for a session."),
       Field("status_interval", &C::status_interval, "Longest silence towards the server."),
       Field("silence_timeout", &C::silence_timeout,
             "A server that answers nothing for so long is taken for dead. Decoding one huge "
             "transaction can be silent for minutes."),
   };
+  static const OptionTable kOptions = [] {
+    OptionTable all = PostgresServerOptions();
+    all.insert(all.end(), kOwn.begin(), kOwn.end());
+    return all;
+  }();
   return kOptions;
 }
 
-void ValidatePostgres(const PostgresConfig& config, const ConfigNode& section, Problems& problems) {
-  const auto add = [&](std::string_view key, std::string message) {
+namespace {
+
+// Adds a problem at a key of the section, or at the section where the key is missing.
+struct At {
+  const ConfigNode& section;
+  Problems& problems;
+  void operator()(std::string_view key, const std::string& message) const {
     const ConfigNode* node = section.Find(key);
     const Location& at = node != nullptr ? node->location : section.location;
-    problems.Add(at, section.path + (node != nullptr ? "." + std::string(key) : std::string()) +
-                         ": " + std::move(message));
-  };
+    const std::string name = node != nullptr ? "." + std::string(key) : std::string();
+    problems.Add(at, section.path + name + ": " + message);
+  }
+};
+
+}  // namespace
+
+void ValidatePostgresServer(const PostgresConfig& config, const ConfigNode& section,
+                            Problems& problems) {
+  const At add{section, problems};
   if (section.Find("url") != nullptr) {
     for (const std::string_view key : {"host", "port", "database", "user"}) {
       if (section.Find(key) != nullptr)
@@ -122,6 +146,14 @@ void ValidatePostgres(const PostgresConfig& config, const ConfigNode& section, P
     add("user", "missing: set 'user', or 'url: postgres://user@host:port/database'");
   if (config.host.empty()) add("host", "must not be empty");
   if (config.port == 0 || config.port > 65535) add("port", "must be between 1 and 65535");
+  if (config.tls.cert.empty() != config.tls.key.empty()) add("tls", "cert and key go together");
+  if (config.connect_timeout < std::chrono::seconds(1))
+    add("connect_timeout", "must be at least 1s");
+}
+
+void ValidatePostgres(const PostgresConfig& config, const ConfigNode& section, Problems& problems) {
+  ValidatePostgresServer(config, section, problems);
+  const At add{section, problems};
   if (!config.slot.name.empty() && !ValidName(config.slot.name))
     add("slot", "name: only a-z, 0-9 and _, at most 63 characters");
   if (config.publication.name.size() > 63) add("publication", "name: at most 63 characters");
@@ -129,12 +161,9 @@ void ValidatePostgres(const PostgresConfig& config, const ConfigNode& section, P
     add("slot", "create: false needs a name: whose slot is it?");
   if (!config.publication.create && config.publication.name.empty())
     add("publication", "create: false needs a name: whose publication is it?");
-  if (config.tls.cert.empty() != config.tls.key.empty()) add("tls", "cert and key go together");
   if (!config.watermark_table.empty() && !ParseTableName(config.watermark_table))
     add("watermark_table", "write schema.name, for example public.tailwater_watermarks");
   if (config.copy_timeout < std::chrono::seconds(1)) add("copy_timeout", "must be at least 1s");
-  if (config.connect_timeout < std::chrono::seconds(1))
-    add("connect_timeout", "must be at least 1s");
   if (config.status_interval < std::chrono::milliseconds(100) ||
       config.status_interval > std::chrono::seconds(20))
     add("status_interval", "must be between 100ms and 20s: the server gives up after 60s");

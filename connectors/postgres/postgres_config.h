@@ -61,6 +61,12 @@ struct PostgresConfig {
   std::chrono::milliseconds silence_timeout = std::chrono::minutes(10);
 };
 
+// What a session needs, of a source or of a sink: url, host, port, database, user, password, tls,
+// connect_timeout. The member of a sink's configuration is a PostgresConfig, too.
+const OptionTable& PostgresServerOptions();
+void ValidatePostgresServer(const PostgresConfig& config, const ConfigNode& section,
+                            Problems& problems);
+
 const OptionTable& PostgresOptions();
 
 // Checks across fields.

@@ -5,6 +5,7 @@
 #include "postgres/postgres_config.h"
 #include "postgres/postgres_source.h"
 #include "postgres/postgres_tools.h"
+#include "postgres/sink/register_sink.h"
 #include "tailwater/registry.h"
 
 namespace tailwater {
@@ -27,6 +28,7 @@ void RegisterPostgres(Registry& registry) {
              std::make_unique<postgres::PostgresTools>(config, std::move(context)));
        },
        .database = [](const PostgresConfig& config) { return config.database; }});
+  postgres::RegisterPostgresSink(registry);
 }
 
 }  // namespace tailwater

@@ -1,0 +1,8 @@
+#pragma once
+
+namespace tailwater {
+class Registry;
+namespace postgres {
+void RegisterPostgresSink(Registry& registry);
+}
+}  // namespace tailwater
