@@ -1,6 +1,7 @@
 #include "connectors.h"
 
 #include "blackhole/register.h"
+#include "clickhouse/register.h"
 #include "kafka/register.h"
 #include "mysql/register.h"
 #include "opensearch/register.h"
@@ -15,6 +16,7 @@ void RegisterConnectors(Registry& registry) {
   RegisterPostgres(registry);
   RegisterMysql(registry);
   RegisterOpenSearch(registry);
+  RegisterClickHouse(registry);
   RegisterSqlite(registry);
   RegisterStdout(registry);
   RegisterWebhook(registry);
