@@ -4,6 +4,7 @@
 #   bench/run.sh --rows-per-transaction 1 --changes 200000 --pairs 7
 #   bench/run.sh --unix                 over the Unix socket
 #   bench/run.sh --snapshot             rows that are there already, beside COPY (binary) to /dev/null
+#   bench/run.sh --fan-out              CPU per change at 1, 4 and 16 sinks, and the others' rate beside one that stalls
 #   bench/run.sh --kafka                to a topic of a real Apache Kafka in place of the local one
 #   bench/run.sh --kafka --debezium     beside Debezium Server too (781 MB to download, once; needs Java 21)
 #   bench/run.sh --mariadb              from MariaDB, beside a client that drops its log as it comes; --mysql: from MySQL
@@ -11,13 +12,15 @@
 # Prints changes/s, CPU seconds per million changes (ours and the database's walsender), peak memory, and the ratio of each pair.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-case " $* " in *" -h "*|*" --help "*) sed -n '2,11s/^# //p' "$0"; exit 0 ;; esac
+case " $* " in *" -h "*|*" --help "*) sed -n '2,12s/^# //p' "$0"; exit 0 ;; esac
 deploy/install-deps.sh --tests
 cmake --preset release >/dev/null
 cmake --build build/release --target tailwater
 case " $* " in
   *" --snapshot "*) for argument; do shift; [ "$argument" = --snapshot ] || set -- "$@" "$argument"; done
                     exec /usr/bin/python3 bench/snapshot.py --binary build/release/tailwater "$@" ;;
+  *" --fan-out "*) for argument; do shift; [ "$argument" = --fan-out ] || set -- "$@" "$argument"; done
+                   exec /usr/bin/python3 bench/fan_out.py --binary build/release/tailwater "$@" ;;
   *" --mariadb "*|*" --mysql "*)
     flavour=mariadb
     for argument; do shift; case $argument in --mariadb) ;; --mysql) flavour=mysql ;; *) set -- "$@" "$argument" ;; esac; done

@@ -383,3 +383,26 @@ def test_snapshot_and_replay_records_call_nobody_unless_asked(server, tmp_path, 
         wait_until("the new call", lambda: len(receiver.taken) == 2)
         settled(daemon)
     assert [call.body["data"]["after"]["user_id"] for call in receiver.tries] == [1, 2]
+
+
+def test_a_copy_calls_only_those_who_asked_for_copies(server, tmp_path, receiver):
+    """The rows of a re-snapshot, that is; the sweep behind them calls nobody."""
+    with Receiver() as asked:
+        pipeline = plans_pipeline(tmp_path, server, {"hook": hook(receiver), "copies": hook(asked, snapshot=True)})
+        with pipeline.start() as daemon:
+            daemon.wait_state("streaming")
+            wait_until("the sinks", lambda: all(daemon.sink(name)["state"] == "running" for name in ("hook", "copies")))
+            wait_until("the first copy, of no rows", lambda: daemon.source()["snapshots"]["tables_copied"] == 1)
+            server.sql("insert into user_plans select g, 'pro', 0 from generate_series(1, 5) g; delete from user_plans where user_id = 4")
+            wait_until("the calls", lambda: len(receiver.taken) == 6 and len(asked.taken) == 6)
+            copied = pipeline.command("sources", "snapshot", "shop", "public.user_plans", "--server", daemon.url)
+            assert copied.returncode == 0, copied.stderr
+            wait_until("the copies", lambda: len(asked.taken) == 10)
+            server.sql("insert into user_plans values (9, 'free', 0)")
+            wait_until("what comes behind", lambda: len(receiver.taken) == 7 and len(asked.taken) == 11)
+            settled(daemon)
+            settled(daemon, "copies")
+    types = collections.Counter(call.body["type"] for call in asked.taken)
+    assert types == {"public.user_plans.insert": 6, "public.user_plans.delete": 1, "public.user_plans.read": 4}
+    assert sorted(call.body["data"]["after"]["user_id"] for call in asked.taken if call.body["type"].endswith(".read")) == [1, 2, 3, 5]
+    assert {call.body["type"] for call in receiver.taken} == {"public.user_plans.insert", "public.user_plans.delete"}
