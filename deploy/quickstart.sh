@@ -6,11 +6,12 @@
 #   deploy/quickstart.sh --kafka         the topic lies in a private Apache Kafka (Java, 43 MB more to download)
 #   deploy/quickstart.sh --opensearch    one more sink, a private OpenSearch (Java, 60 MB more to download)
 #   deploy/quickstart.sh --mysql         one more source, a private MariaDB, into the same topic and sinks
+#   deploy/quickstart.sh --warehouse     two more sinks, a private ClickHouse engine and another Postgres database (160 MB more to download)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 repository=$PWD
 
-keep=false binary= kafka=false opensearch=false mysql=false
+keep=false binary= kafka=false opensearch=false mysql=false warehouse=false
 while [ $# -gt 0 ]; do
   case $1 in
     --keep) keep=true ;;
@@ -18,8 +19,9 @@ while [ $# -gt 0 ]; do
     --kafka) kafka=true ;;
     --opensearch) opensearch=true ;;
     --mysql) mysql=true ;;
-    -h|--help) sed -n '2,8s/^# //p' "$0"; exit 0 ;;
-    *) echo "quickstart.sh: unknown option '$1' (there are --keep, --binary FILE, --kafka, --opensearch and --mysql)" >&2; exit 2 ;;
+    --warehouse) warehouse=true ;;
+    -h|--help) sed -n '2,9s/^# //p' "$0"; exit 0 ;;
+    *) echo "quickstart.sh: unknown option '$1' (there are --keep, --binary FILE, --kafka, --opensearch, --mysql and --warehouse)" >&2; exit 2 ;;
   esac
   shift
 done
@@ -35,7 +37,7 @@ now_ms() { local t=$EPOCHREALTIME; t=${t/./}; echo $((t / 1000)); }
 if [ -z "$binary" ]; then
   echo "This installs Debian packages (170 MB to download, 690 MB on disk if none of them is there), builds Tailwater in build/release (some minutes the"
   echo "first time, seconds later, 200 MB) and then runs a tour of about 15 seconds in a folder of its own below /tmp (300 MB, removed)."
-  if $kafka || $opensearch || $mysql; then deploy/install-deps.sh --tests; else deploy/install-deps.sh; fi
+  if $kafka || $opensearch || $mysql || $warehouse; then deploy/install-deps.sh --tests; else deploy/install-deps.sh; fi
   cmake --preset release >/dev/null
   cmake --build build/release --target tailwater
   binary=$repository/build/release/tailwater
@@ -46,7 +48,7 @@ pg_bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 # ---------------------------------------------------------------------------------------------------- a folder, a Postgres
 home=$(mktemp -d /tmp/tailwater-quickstart.XXXXXX)
 chmod 755 "$home"
-daemon_pid= tail_pid= receiver_pid= kafka_pid= opensearch_pid= mysql_pid= postgres_up=false
+daemon_pid= tail_pid= receiver_pid= kafka_pid= opensearch_pid= mysql_pid= clickhouse_pid= postgres_up=false
 as_postgres() { if [ "$(id -u)" -eq 0 ]; then su nobody -s /bin/bash -c "$1"; else bash -c "$1"; fi; }
 stop_process() { # pid
   [ -n "$1" ] && kill -0 "$1" 2>/dev/null || return 0
@@ -62,7 +64,7 @@ clean_up() {
     printf '\nThe last lines of %s/daemon.log:\n' "$home" >&2; tail -n 15 "$home/daemon.log" >&2
   fi
   if $keep && [ $code -eq 0 ]; then exit 0; fi
-  stop_process "$daemon_pid"; stop_process "$kafka_pid"; stop_process "$opensearch_pid"; stop_process "$mysql_pid"
+  stop_process "$daemon_pid"; stop_process "$kafka_pid"; stop_process "$opensearch_pid"; stop_process "$mysql_pid"; stop_process "$clickhouse_pid"
   if $postgres_up; then as_postgres "$pg_bin/pg_ctl -D $home/pg -m immediate -s stop" || true; fi
   if [ $code -eq 0 ]; then rm -rf "$home"; else echo "quickstart.sh: left for a look: $home" >&2; fi
   exit $code
@@ -115,6 +117,13 @@ if $opensearch; then
   search_url=$(from_json "$home/opensearch.json" url)
   say "OpenSearch on $search_url, ready in $(($(now_ms) - started)) ms"
 fi
+if $warehouse; then
+  start_server clickhouse
+  clickhouse_url=$(from_json "$home/clickhouse.json" url)
+  clickhouse() { curl -sSf "$clickhouse_url" --data-binary "$1"; }
+  sql "create database reports" >/dev/null
+  say "ClickHouse's engine $(clickhouse 'select version()') on $clickhouse_url, ready in $(($(now_ms) - started)) ms; database reports in Postgres"
+fi
 sources=one
 if $mysql; then
   sources=two
@@ -127,14 +136,17 @@ if $mysql; then
 fi
 
 # ---------------------------------------------------------------------------------------------------- the pipeline
+sink_count=3
+if $opensearch; then sink_count=$((sink_count + 1)); fi
+if $warehouse; then sink_count=$((sink_count + 2)); fi
 if $kafka; then
-  step "1. The pipeline: sources: $sources, a Kafka topic, $($opensearch && echo four || echo three) sinks"
+  step "1. The pipeline: sources: $sources, a Kafka topic, $sink_count sinks"
   topic="  type: kafka
   brokers: [$brokers]
   partitions: 4
   replication: 1"
 else
-  step "1. The pipeline: sources: $sources, the embedded topic, $($opensearch && echo four || echo three) sinks"
+  step "1. The pipeline: sources: $sources, the embedded topic, $sink_count sinks"
   topic="  type: local
   path: $home/topic"
 fi
@@ -147,9 +159,19 @@ if $opensearch; then
     tables:
       - {match: public.orders, index: orders}"
 fi
-warehouse= stock=
+warehouses=
+if $warehouse; then
+  warehouses="
+  analytics:
+    type: clickhouse
+    url: $clickhouse_url
+  reports:
+    type: postgres
+    url: postgres://postgres@127.0.0.1:$pg_port/reports"
+fi
+stock_source= stock=
 if $mysql; then
-  warehouse="
+  stock_source="
   warehouse:
     type: mysql
     url: mysql://root@127.0.0.1:$mysql_port/warehouse
@@ -164,7 +186,7 @@ sources:
   shop:
     type: postgres
     url: postgres://postgres@127.0.0.1:$pg_port/shop
-    tables: [public.orders, public.user_plans]$warehouse
+    tables: [public.orders, public.user_plans]$stock_source
 topic:
 $topic
 sinks:
@@ -183,7 +205,7 @@ sinks:
     allow_addresses: [127.0.0.1]
     tables:
       - match: public.user_plans
-        when: op = 'update' AND NEW.plan = 'free' AND OLD.plan <> 'free'$catalog
+        when: op = 'update' AND NEW.plan = 'free' AND OLD.plan <> 'free'$catalog$warehouses
 YAML
 echo "whsec_$(openssl rand -base64 32)" >"$home/hook.secret"
 sed 's/^/  | /' "$home/shop.yaml"
@@ -399,6 +421,19 @@ PYTHON
   say "OpenSearch: $(document_count) documents, checksum $left on both sides"
 fi
 
+if $warehouse; then
+  everywhere() { # table, columns: one checksum in ClickHouse, the other Postgres and the source
+    left=$(sql "select $2 from $1 order by 1" | md5sum | cut -c1-12)
+    analytics=$(clickhouse "select $2 from $1 final order by 1 settings output_format_decimal_trailing_zeros = 1" | tr '\t' '|' | md5sum | cut -c1-12)
+    reports=$(PGDATABASE=reports sql "select $2 from $1 order by 1" | md5sum | cut -c1-12)
+    [ "$left $left" = "$analytics $reports" ]
+  }
+  for table in "orders id, customer, note, total" "user_plans user_id, plan, seats"; do
+    wait_for "ClickHouse and the other Postgres to hold ${table%% *} as the source does" 30 everywhere ${table%% *} "${table#* }"
+    say "${table%% *}: checksum $left in ClickHouse (FINAL) and in the other Postgres too"
+  done
+fi
+
 # ---------------------------------------------------------------------------------------------------- cost
 step "9. What it cost, and how fast it is"
 ticks=$(awk '{print $14 + $15}' "/proc/$daemon_pid/stat")
@@ -416,5 +451,5 @@ say "2. build/release/tailwater check my.yaml        lists what is missing on th
 say "3. build/release/tailwater run my.yaml"
 if $keep; then
   printf '\nStill running: Postgres on 127.0.0.1:%s (psql -h %s -p %s -U postgres shop), Tailwater on %s, files in %s\n' "$pg_port" "$home/socket" "$pg_port" "$TAILWATER_URL" "$home"
-  echo "Stop: kill $daemon_pid $kafka_pid $opensearch_pid $mysql_pid; su nobody -s /bin/bash -c '$pg_bin/pg_ctl -D $home/pg stop'; rm -rf $home"
+  echo "Stop: kill $daemon_pid $kafka_pid $opensearch_pid $mysql_pid $clickhouse_pid; su nobody -s /bin/bash -c '$pg_bin/pg_ctl -D $home/pg stop'; rm -rf $home"
 fi
