@@ -27,6 +27,16 @@ mkdir -p "$TW_CACHE"
 say "dependencies"
 deploy/install-deps.sh --tests
 
+# What the servers are made of comes while the compiler works. What cannot be had, its tests say, and skip.
+fetch_servers() {
+  local server
+  for server in postgres mysql kafka opensearch clickhouse; do
+    /usr/bin/python3 "tests/servers/$server.py" fetch || echo "tests/run.sh: $server could not be fetched"
+  done
+}
+fetching=
+if ! $quick; then fetch_servers >"$TW_CACHE/fetch.log" 2>&1 & fetching=$!; fi
+
 say "build, preset $preset"
 cmake --preset "$preset" >build-configure.log 2>&1 || { cat build-configure.log; exit 1; }
 mv build-configure.log "build/$preset/configure.log"
@@ -36,6 +46,7 @@ results=build/$preset/results
 rm -rf "$results"; mkdir -p "$results/unit" "$results/e2e"
 failed=0
 
+if [ -n "$fetching" ]; then wait "$fetching"; fi
 say "unit, golden, conformance and model tests"
 labels=()
 if $quick; then labels=(-LE integration); fi
