@@ -32,6 +32,10 @@ std::string Name(std::string_view name) {
   return out += '`';
 }
 
+std::string Joined(const std::vector<std::string>& parts) {
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 bool AppendLiteral(const Value& value, const Type& type, std::string& out) {
   if (!value.has_value() || !ValueFitsKind(value.type(), type.kind)) return false;
   std::string text;

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "clickhouse/column_type.h"
 #include "tailwater/value.h"
@@ -12,6 +13,8 @@ namespace tailwater::clickhouse {
 // 'text' with its quotes; `name` in back quotes.
 std::string Quoted(std::string_view text);
 std::string Name(std::string_view name);
+// a, b, c
+std::string Joined(const std::vector<std::string>& parts);
 
 // 1, 'it\'s', CAST('1.50' AS Decimal(12, 2)). False: it is no value of the type.
 bool AppendLiteral(const Value& value, const Type& type, std::string& out);

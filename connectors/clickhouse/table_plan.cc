@@ -81,10 +81,6 @@ std::string_view NamesType(const ServerFacts& server) {
   return server.modern() ? "Array(LowCardinality(String))" : "Array(String)";
 }
 
-std::string Joined(const std::vector<std::string>& names) {
-  return fmt::format("{}", fmt::join(names, ", "));
-}
-
 }  // namespace
 
 const MetaColumn* TablePlan::Find(Meta meta_column) const {

@@ -10,10 +10,6 @@
 namespace tailwater::clickhouse {
 namespace {
 
-std::string Joined(const std::vector<std::string>& names) {
-  return fmt::format("{}", fmt::join(names, ", "));
-}
-
 bool IsUtc(std::string_view zone) {
   for (const std::string_view name : {"UTC", "Etc/UTC", "GMT", "Etc/GMT", "Universal", "Zulu"}) {
     if (zone == name) return true;

@@ -12,13 +12,8 @@ namespace {
 
 constexpr std::string_view kIncompatible = "schema_incompatible";
 constexpr std::string_view kHalted = "schema_change_halted";
-constexpr std::string_view kUnfit = "clickhouse_table_unfit";
 constexpr std::string_view kMissing = "clickhouse_table_missing";
 constexpr std::string_view kShared = "clickhouse_table_shared";
-
-std::string Joined(const std::vector<std::string>& names) {
-  return fmt::format("{}", fmt::join(names, ", "));
-}
 
 // Takes some of what the source's type has, and not all.
 bool IsNarrower(const Type& held, const Type& wanted) {
@@ -44,7 +39,7 @@ bool Widens(const Type& held, const Type& wanted) {
 
 bool StopsTable(const Error& error) {
   if (error.disposition != Disposition::kNeedsOperator) return false;
-  for (const std::string_view code : {kIncompatible, kHalted, kUnfit, kMissing, kShared,
+  for (const std::string_view code : {kIncompatible, kHalted, kTableUnfit, kMissing, kShared,
                                       std::string_view("clickhouse_options_unfit")}) {
     if (error.code == code) return true;
   }
@@ -150,7 +145,7 @@ Status TargetCatalog::Prepare(Server& server, TablePlan& plan, const TableSchema
     const std::vector<std::string> differences =
         Differences(plan, schema, *target, config_, facts_);
     if (!differences.empty()) {
-      if (outdated) return Refuse(kUnfit, plan, true, differences[0]);
+      if (outdated) return Refuse(kTableUnfit, plan, true, differences[0]);
       std::string text =
           fmt::format("table {} cannot take the rows of {}; {} to repair:", plan.qualified,
                       plan.table, differences.size());
@@ -158,7 +153,7 @@ Status TargetCatalog::Prepare(Server& server, TablePlan& plan, const TableSchema
         text +=
             fmt::format(" ({}) {}{}", i + 1, differences[i], i + 1 < differences.size() ? ";" : "");
       }
-      return Error{Disposition::kNeedsOperator, kUnfit, std::move(text)};
+      return Error{Disposition::kNeedsOperator, kTableUnfit, std::move(text)};
     }
   }
   TW_TRY(CheckKey(plan, schema, *target, outdated));
@@ -190,7 +185,7 @@ Status TargetCatalog::Prepare(Server& server, TablePlan& plan, const TableSchema
   for (MetaColumn& column : plan.meta) {
     const TargetColumn* const held = target->Find(column.name);
     if (held == nullptr || !MetaFits(column, held->type)) {
-      return Error{Disposition::kNeedsOperator, kUnfit,
+      return Error{Disposition::kNeedsOperator, kTableUnfit,
                    fmt::format("table {} lacks its column {}: run ALTER TABLE {} ADD COLUMN {} {}",
                                plan.qualified, column.name, plan.qualified, Name(column.name),
                                column.type.text)};
@@ -360,7 +355,7 @@ Status TargetCatalog::Alter(Server& server, const TablePlan& plan, const std::st
   Error error = std::move(done).error();
   // What the server says of this statement alone concerns this table.
   if (error.disposition == Disposition::kNeedsOperator &&
-      (error.code == "clickhouse_error" || error.code == kUnfit ||
+      (error.code == "clickhouse_error" || error.code == kTableUnfit ||
        error.code == "clickhouse_row_refused")) {
     error.code = kIncompatible;
     error.message += "; it said this of " + statement;

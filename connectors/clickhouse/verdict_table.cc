@@ -14,7 +14,6 @@ constexpr std::string_view kUnavailable = "clickhouse_unavailable";
 constexpr std::string_view kCredentials = "clickhouse_credentials_refused";
 constexpr std::string_view kGrant = "clickhouse_permission_missing";
 constexpr std::string_view kReadOnly = "clickhouse_read_only";
-constexpr std::string_view kUnfit = "clickhouse_table_unfit";
 constexpr std::string_view kWrongServer = "clickhouse_wrong_server";
 constexpr std::string_view kRefused = "clickhouse_row_refused";
 
@@ -26,16 +25,16 @@ constexpr std::string_view kBadRow = "the table does not take the row";
 
 constexpr Rule kRules[] = {
     {6, "CANNOT_PARSE_TEXT", Outcome::kRow, kRefused, kBadRow},
-    {16, "NO_SUCH_COLUMN_IN_TABLE", Outcome::kChanged, kUnfit, kLooksAgain},
-    {20, "NUMBER_OF_COLUMNS_DOESNT_MATCH", Outcome::kChanged, kUnfit, kLooksAgain},
+    {16, "NO_SUCH_COLUMN_IN_TABLE", Outcome::kChanged, kTableUnfit, kLooksAgain},
+    {20, "NUMBER_OF_COLUMNS_DOESNT_MATCH", Outcome::kChanged, kTableUnfit, kLooksAgain},
     {26, "CANNOT_PARSE_QUOTED_STRING", Outcome::kRow, kRefused, kBadRow},
     {27, "CANNOT_PARSE_INPUT_ASSERTION_FAILED", Outcome::kChanged, kRefused, kBadRow},
     {33, "CANNOT_READ_ALL_DATA", Outcome::kChanged, kRefused, kBadRow},
     {38, "CANNOT_PARSE_DATE", Outcome::kRow, kRefused, kBadRow},
     {41, "CANNOT_PARSE_DATETIME", Outcome::kRow, kRefused, kBadRow},
-    {44, "ILLEGAL_COLUMN", Outcome::kChanged, kUnfit, kLooksAgain},
-    {47, "UNKNOWN_IDENTIFIER", Outcome::kChanged, kUnfit, kLooksAgain},
-    {53, "TYPE_MISMATCH", Outcome::kChanged, kUnfit, kLooksAgain},
+    {44, "ILLEGAL_COLUMN", Outcome::kChanged, kTableUnfit, kLooksAgain},
+    {47, "UNKNOWN_IDENTIFIER", Outcome::kChanged, kTableUnfit, kLooksAgain},
+    {53, "TYPE_MISMATCH", Outcome::kChanged, kTableUnfit, kLooksAgain},
     {60, "UNKNOWN_TABLE", Outcome::kChanged, "clickhouse_table_missing", kLooksAgain},
     {69, "ARGUMENT_OUT_OF_BOUND", Outcome::kRow, kRefused, kBadRow},
     {72, "CANNOT_PARSE_NUMBER", Outcome::kRow, kRefused, kBadRow},

@@ -15,6 +15,9 @@
 
 namespace tailwater::clickhouse {
 
+// The code of a table that is not as its rows need it.
+inline constexpr std::string_view kTableUnfit = "clickhouse_table_unfit";
+
 enum class Outcome : uint8_t {
   kDone,
   kRetry,          // down, busy, or nobody knows whether it was done: the same again is harmless

@@ -10,12 +10,12 @@ namespace {
 constexpr size_t kWords = 8;
 
 // The longest run of zero words, the first of several; nothing below two.
-struct Gap {
+struct ZeroRun {
   size_t at = kWords;
   size_t length = 0;
 };
-Gap LongestGap(const std::array<unsigned, kWords>& words) {
-  Gap best;
+ZeroRun LongestZeroRun(const std::array<unsigned, kWords>& words) {
+  ZeroRun best;
   for (size_t i = 0; i < kWords; ++i) {
     size_t length = 0;
     while (i + length < kWords && words[i + length] == 0) ++length;
@@ -55,14 +55,14 @@ ReadOutcome DecodeInet6(const ValueReader&, std::string_view bytes, ChangeBatch&
   for (size_t i = 0; i < kWords; ++i) {
     words[i] = static_cast<unsigned>(address[2 * i] << 8 | address[2 * i + 1]);
   }
-  const Gap gap = LongestGap(words);
+  const ZeroRun zeros = LongestZeroRun(words);
   const bool holds_inet4 =
-      gap.at == 0 && (gap.length == 6 || (gap.length == 5 && words[5] == 0xFFFF));
+      zeros.at == 0 && (zeros.length == 6 || (zeros.length == 5 && words[5] == 0xFFFF));
   std::string text;
   for (size_t i = 0; i < kWords;) {
-    if (i == gap.at) {
+    if (i == zeros.at) {
       text += "::";
-      i += gap.length;
+      i += zeros.length;
     } else if (i == 6 && holds_inet4) {
       if (!text.ends_with(':')) text += ':';
       text += Dotted(address.data() + 12);

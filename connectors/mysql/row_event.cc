@@ -11,13 +11,6 @@
 namespace tailwater::mysql {
 namespace {
 
-Error Malformed(std::string_view what) {
-  return Error{Disposition::kFatal, "mysql_event_malformed",
-               fmt::format("a rows event does not end where it should, at its {}: keep the binlog "
-                           "file and report it with the server's version",
-                           what)};
-}
-
 bool Bit(std::string_view bitmap, size_t index) {
   return (static_cast<uint8_t>(bitmap[index / 8]) >> index % 8 & 1) != 0;
 }
@@ -48,7 +41,7 @@ Result<RowKind> KindOf(EventType type) {
     case EventType::kDeleteRowsV2:
       return RowKind::kDelete;
     default:
-      return Malformed("type");
+      return CutShort("rows", "type");
   }
 }
 
@@ -67,24 +60,25 @@ Result<RowsHead> RowsHead::Parse(const Event& event, const LogFormat& format) {
   std::string_view rest = event.body;
   uint16_t flags = 0, extra = 0;
   if (!TakeInt(rest, format.table_id_bytes, head.table_id) || !TakeInt(rest, flags)) {
-    return Malformed("head");
+    return CutShort("rows", "head");
   }
   head.statement_end = (flags & kStatementEnd) != 0;
   if (HasExtra(event.type)) {  // its length counts itself
     std::string_view bytes;
     if (!TakeInt(rest, extra) || extra < 2 || !TakeBytes(rest, extra - 2U, bytes)) {
-      return Malformed("head");
+      return CutShort("rows", "head");
     }
   }
   uint64_t columns = 0;
-  if (!TakeLenenc(rest, columns) || columns == 0 || columns > 4096) return Malformed("columns");
+  if (!TakeLenenc(rest, columns) || columns == 0 || columns > 4096)
+    return CutShort("rows", "columns");
   head.columns = static_cast<uint32_t>(columns);
   const uint64_t bitmap = (columns + 7) / 8;
   if (head.kind != RowKind::kInsert && !TakeBytes(rest, bitmap, head.present_before)) {
-    return Malformed("columns");
+    return CutShort("rows", "columns");
   }
   if (head.kind != RowKind::kDelete && !TakeBytes(rest, bitmap, head.present_after)) {
-    return Malformed("columns");
+    return CutShort("rows", "columns");
   }
   head.rows = rest;
   return head;
@@ -112,7 +106,7 @@ Status RowReader::CheckShape() const {
 template <class Take>
 Status RowReader::WalkImage(std::string_view present, size_t count, Take take) {
   std::string_view nulls;
-  if (!TakeBytes(head_.rows, (count + 7) / 8, nulls)) return Malformed("rows");
+  if (!TakeBytes(head_.rows, (count + 7) / 8, nulls)) return CutShort("rows", "rows");
   const size_t columns = head_.columns;
   Status status;
   if (count == columns) {
@@ -152,7 +146,8 @@ Status RowReader::ReadImage(std::string_view present, size_t count, std::span<Va
 Status RowReader::ReadMarks() {
   constexpr uint64_t kPartialJson = 1;
   uint64_t options = 0;
-  if (!TakeLenenc(head_.rows, options) || options > kPartialJson) return Malformed("row options");
+  if (!TakeLenenc(head_.rows, options) || options > kPartialJson)
+    return CutShort("rows", "row options");
   is_diff_.assign(head_.columns, false);
   if (options != kPartialJson) return {};
   // The bitmap counts JSON columns of the table, whether this image has them or not.
@@ -161,7 +156,7 @@ Status RowReader::ReadMarks() {
   const auto documents = std::count_if(columns.begin(), columns.end(), is_document);
   std::string_view marks;
   if (!TakeBytes(head_.rows, static_cast<uint64_t>(documents + 7) / 8, marks)) {
-    return Malformed("row options");
+    return CutShort("rows", "row options");
   }
   for (size_t column = 0, next = 0; column < columns.size(); ++column) {
     if (is_document(columns[column])) is_diff_[column] = Bit(marks, next++);
@@ -184,7 +179,7 @@ Status RowReader::ReadPartialValue(size_t column, const Value& before, Value& ou
     return InColumn(column, reader.Refusal(outcome));
   }
   std::string_view diffs;
-  if (!TakeDiffs(diffs)) return InColumn(column, Malformed("JSON diff"));
+  if (!TakeDiffs(diffs)) return InColumn(column, CutShort("rows", "JSON diff"));
   if (diffs.empty()) {
     out = before.is_omitted() ? Value::Unchanged() : before;
     return {};
@@ -199,7 +194,7 @@ Status RowReader::ReadPartialValue(size_t column, const Value& before, Value& ou
   }
   std::string text;
   if (!before.has_value() || !ApplyJsonDiffs(documents_[column], diffs, text)) {
-    return InColumn(column, Malformed("JSON diff"));
+    return InColumn(column, CutShort("rows", "JSON diff"));
   }
   out = Value::Json(batch.arena().Copy(text));
   return {};
@@ -263,7 +258,7 @@ Result<RowImages> RowReader::Next(ChangeBatch& batch) {
     }
     images.after = row;
   }
-  if (head_.rows.size() == size_before && size_before != 0) return Malformed("rows");
+  if (head_.rows.size() == size_before && size_before != 0) return CutShort("rows", "rows");
   ++rows_read_;
   return images;
 }
@@ -290,7 +285,7 @@ Status RowReader::Skip() {
   if (head_.kind != RowKind::kDelete) {
     TW_TRY(WalkImage(head_.present_after, after_count_, skip));
   }
-  if (head_.rows.size() == size_before && size_before != 0) return Malformed("rows");
+  if (head_.rows.size() == size_before && size_before != 0) return CutShort("rows", "rows");
   ++rows_read_;
   return {};
 }

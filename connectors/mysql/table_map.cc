@@ -13,13 +13,6 @@ namespace {
 // Of a server: 4096 in MySQL, as many in MariaDB.
 constexpr uint64_t kMostColumns = 4096;
 
-Error Malformed(std::string_view what) {
-  return Error{Disposition::kFatal, "mysql_event_malformed",
-               fmt::format("a TABLE_MAP event does not end where it should, at its {}: keep the "
-                           "binlog file and report it with the server's version",
-                           what)};
-}
-
 enum Tlv : uint8_t {
   kSignedness = 1,
   kDefaultCharset = 2,
@@ -346,13 +339,20 @@ bool TakeName(std::string_view& rest, std::string_view& name) {
 
 }  // namespace
 
+Error CutShort(std::string_view event, std::string_view what) {
+  return {Disposition::kFatal, "mysql_event_malformed",
+          fmt::format("a {} event does not end where it should, at its {}: keep the binlog file "
+                      "and report it with the server's version",
+                      event, what)};
+}
+
 Result<TableMapHead> TableMapHead::Parse(const Event& event, const LogFormat& format) {
   TableMapHead head;
   uint16_t flags = 0;
   std::string_view rest = event.body;
   if (!TakeHead(rest, format, head.table_id, flags) || !TakeName(rest, head.database) ||
       !TakeName(rest, head.table)) {
-    return Malformed("name");
+    return CutShort("TABLE_MAP", "name");
   }
   return head;
 }
@@ -362,7 +362,7 @@ Result<TableMap> TableMap::Parse(const Event& event, const LogFormat& format) {
   std::string_view rest = event.body, database, table;
   if (!TakeHead(rest, format, map.table_id, map.flags) || !TakeName(rest, database) ||
       !TakeName(rest, table)) {
-    return Malformed("name");
+    return CutShort("TABLE_MAP", "name");
   }
   map.name = {std::string(database), std::string(table)};
   // The length of a type that we do not know is not known either: it comes before all others.
@@ -379,7 +379,7 @@ Result<TableMap> TableMap::Parse(const Event& event, const LogFormat& format) {
     }
   }
   if (const char* what = ReadColumns(rest, format.flavour, map)) {
-    return Malformed(what).Within(map.name.ToString());
+    return CutShort("TABLE_MAP", what).Within(map.name.ToString());
   }
   return map;
 }

@@ -103,6 +103,9 @@ struct MappedTable {
                                                          const ValueOptions& options);
 };
 
+// kFatal "mysql_event_malformed": an event ("TABLE_MAP", "rows") that ends within its `what`.
+Error CutShort(std::string_view event, std::string_view what);
+
 // Builds and remembers: the same bytes give the same object, as long as they are current.
 class TableCache {
  public:

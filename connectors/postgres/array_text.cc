@@ -9,19 +9,15 @@
 namespace tailwater::postgres {
 namespace {
 
-constexpr size_t kMaxDimensions = 6;  // the server's own limit
-
-constexpr size_t kKeptBytes = 1 << 20;  // scratch of a larger array is given back
-
 struct Shape {
   size_t dimensions = 0;
-  std::array<ArrayDimension, kMaxDimensions> dimension{};
+  std::array<ArrayDimension, kMaxArrayDimensions> dimension{};
 };
 
 // "[0:1][-2:3]=" in front of the braces. False: malformed.
 bool ReadBounds(std::string_view& text, Shape& shape) {
   while (text.starts_with('[')) {
-    if (shape.dimensions == kMaxDimensions) return false;
+    if (shape.dimensions == kMaxArrayDimensions) return false;
     const char* const end = text.data() + text.size();
     int32_t lower = 0, upper = 0;
     auto [colon, lower_error] = std::from_chars(text.data() + 1, end, lower);
@@ -76,8 +72,8 @@ template <class OnElement>
 bool Walk(std::string_view text, char delimiter, std::string& scratch, Shape& shape,
           OnElement on_element) {
   const bool bounds_given = shape.dimensions != 0;
-  std::array<uint32_t, kMaxDimensions> count{};
-  std::array<bool, kMaxDimensions> known{};
+  std::array<uint32_t, kMaxArrayDimensions> count{};
+  std::array<bool, kMaxArrayDimensions> known{};
   if (bounds_given) known.fill(true);
   const char* next = text.data();
   const char* const end = next + text.size();
@@ -86,7 +82,7 @@ bool Walk(std::string_view text, char delimiter, std::string& scratch, Shape& sh
   bool value_expected = true;
   while (next != end) {
     if (value_expected && *next == '{') {
-      if (depth == kMaxDimensions || (leaf_depth != 0 && depth == leaf_depth)) return false;
+      if (depth == kMaxArrayDimensions || (leaf_depth != 0 && depth == leaf_depth)) return false;
       count[depth++] = 0;
       ++next;
       continue;
@@ -132,8 +128,8 @@ bool Walk(std::string_view text, char delimiter, std::string& scratch, Shape& sh
 bool ParseArray(const ValueParser& parser, std::string_view text, ChangeBatch& batch, Value& out) {
   // Kept between calls, so that a row with arrays allocates nothing either.
   thread_local std::string wire, scratch;
-  if (wire.capacity() > kKeptBytes) wire = {};
-  if (scratch.capacity() > kKeptBytes) scratch = {};
+  if (wire.capacity() > kKeptArrayBytes) wire = {};
+  if (scratch.capacity() > kKeptArrayBytes) scratch = {};
   wire.clear();
   if (text == "{}") {
     out = Value::Array({});

@@ -10,8 +10,6 @@
 namespace tailwater::postgres {
 namespace {
 
-constexpr uint32_t kMaxDimensions = 6;      // the server's own limit
-constexpr size_t kKeptBytes = 1 << 20;      // scratch of a larger array is given back
 constexpr size_t kHeader = 12;              // dimensions, whether there are NULLs, element type
 constexpr uint64_t kMaxElements = 1 << 27;  // the server's own limit
 
@@ -21,11 +19,12 @@ bool DecodeArray(const ValueParser& parser, std::string_view bytes, ChangeBatch&
                  Value& out) {
   // Kept between calls, so that a row with arrays allocates nothing.
   thread_local std::string wire;
-  if (wire.capacity() > kKeptBytes) wire = {};
+  if (wire.capacity() > kKeptArrayBytes) wire = {};
   wire.clear();
   if (bytes.size() < kHeader) return false;
   const auto dimensions = LoadBig<uint32_t>(bytes.data());
-  if (dimensions > kMaxDimensions || bytes.size() < kHeader + size_t{8} * dimensions) return false;
+  if (dimensions > kMaxArrayDimensions || bytes.size() < kHeader + size_t{8} * dimensions)
+    return false;
   ArrayWriter writer(wire);
   uint64_t elements = dimensions == 0 ? 0 : 1;
   const char* next = bytes.data() + kHeader;

@@ -17,6 +17,9 @@ namespace tailwater::postgres {
 
 struct ValueParser;
 
+constexpr size_t kMaxArrayDimensions = 6;    // the server's own limit
+constexpr size_t kKeptArrayBytes = 1 << 20;  // scratch of a larger array is given back
+
 // Reads `text` into `out`. False: it is not a value of this type. `out` views `text` where the form
 // allows it, else the batch's arena.
 using ParseFunction = bool (*)(const ValueParser& parser, std::string_view text, ChangeBatch& batch,

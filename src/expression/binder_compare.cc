@@ -9,15 +9,6 @@
 namespace tailwater::expression {
 namespace {
 
-bool IsNumber(SqlType type) {
-  return type == SqlType::kInt || type == SqlType::kNumber || type == SqlType::kReal ||
-         type == SqlType::kExact;
-}
-bool IsTemporal(SqlType type) {
-  return type == SqlType::kDate || type == SqlType::kTime || type == SqlType::kTimestamp ||
-         type == SqlType::kTimestampTz;
-}
-bool IsTextLiteral(const Typed& operand) { return operand.node->kind == ExpressionKind::kText; }
 bool IsLiteral(const Typed& operand) {
   const ExpressionKind kind = operand.node->kind;
   return kind == ExpressionKind::kText || kind == ExpressionKind::kNumber ||

@@ -7,11 +7,6 @@
 namespace tailwater::expression {
 namespace {
 
-bool IsNumber(SqlType type) {
-  return type == SqlType::kInt || type == SqlType::kNumber || type == SqlType::kReal ||
-         type == SqlType::kExact;
-}
-
 std::string Join(std::span<const Typed> operands) {
   std::string out;
   for (const Typed& operand : operands) {

@@ -7,14 +7,6 @@
 namespace tailwater::expression {
 namespace {
 
-bool IsNumber(SqlType type) {
-  return type == SqlType::kInt || type == SqlType::kNumber || type == SqlType::kReal ||
-         type == SqlType::kExact;
-}
-bool IsTemporal(SqlType type) {
-  return type == SqlType::kDate || type == SqlType::kTime || type == SqlType::kTimestamp ||
-         type == SqlType::kTimestampTz;
-}
 std::string_view ExactFunction(char symbol) {
   return symbol == '+' ? "add_exact" : symbol == '-' ? "subtract_exact" : "multiply_exact";
 }

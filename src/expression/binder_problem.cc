@@ -53,16 +53,6 @@ std::string_view TypeNoun(SqlType type) {
   return "";
 }
 
-bool IsNumber(SqlType type) {
-  return type == SqlType::kInt || type == SqlType::kNumber || type == SqlType::kReal ||
-         type == SqlType::kExact;
-}
-bool IsTemporal(SqlType type) {
-  return type == SqlType::kDate || type == SqlType::kTime || type == SqlType::kTimestamp ||
-         type == SqlType::kTimestampTz;
-}
-bool IsTextLiteral(const Typed& operand) { return operand.node->kind == ExpressionKind::kText; }
-
 }  // namespace
 
 void Binder::Add(std::string problem) {

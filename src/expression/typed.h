@@ -34,6 +34,15 @@ enum class SqlType : uint8_t {
   kDynamic,  // out of a JSON value: its type is known only at the row
 };
 
+inline bool IsNumber(SqlType type) {
+  return type == SqlType::kInt || type == SqlType::kNumber || type == SqlType::kReal ||
+         type == SqlType::kExact;
+}
+inline bool IsTemporal(SqlType type) {
+  return type == SqlType::kDate || type == SqlType::kTime || type == SqlType::kTimestamp ||
+         type == SqlType::kTimestampTz;
+}
+
 // What is known without looking at a row.
 enum class Truth : uint8_t { kOpen, kTrue, kFalse, kNull };
 
@@ -46,5 +55,9 @@ struct Typed {
   Truth truth = Truth::kOpen;
   bool never_true = false;  // false or NULL, whatever the row is
 };
+
+inline bool IsTextLiteral(const Typed& operand) {
+  return operand.node->kind == ExpressionKind::kText;
+}
 
 }  // namespace tailwater::expression

@@ -88,7 +88,7 @@ void AppendQuoted(std::string_view text, std::string& line) {
   line += '"';
 }
 
-bool NeedsQuotes(std::string_view value) {
+bool NeedsQuotesInLine(std::string_view value) {
   return value.empty() || std::any_of(value.begin(), value.end(), [](char c) {
            return c == ' ' || c == '"' || c == '=' || IsControlCharacter(c);
          });
@@ -102,7 +102,7 @@ std::string TextLine(int level, std::string_view component, std::string_view eve
     line += ' ';
     line += field.key;
     line += '=';
-    if (NeedsQuotes(field.value)) {
+    if (NeedsQuotesInLine(field.value)) {
       AppendQuoted(field.value, line);
     } else {
       line += field.value;
