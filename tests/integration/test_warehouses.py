@@ -48,6 +48,11 @@ def test_one_file_fills_two_warehouses_from_two_databases(server, clickhouse, tm
         connections = {name: each.connect() if name == "shop" else each.connect(BILLING) for name, (each, _) in sources.items()}
         loads = {name: Workload(connection, seed, large=500) for seed, (name, connection) in enumerate(connections.items(), 41)}
 
+        def new_column_is_there():
+            found = reports.sql("select 1 from information_schema.columns where table_name = 'events' and column_name = 'added'")
+            held = clickhouse.rows(f"select table from system.columns where database = '{database}' and name = 'added'")
+            return len(found) == len(held) == len(sources)
+
         def write(steps):
             def work(load):
                 for _ in range(steps):
@@ -81,6 +86,7 @@ def test_one_file_fills_two_warehouses_from_two_databases(server, clickhouse, tm
             folder.wait_streaming(daemon, "warehouse")
             for written in more:
                 written.result()
+            wait_until("the new column to be in both warehouses", new_column_is_there, 60)
             last = [""]
 
             def equal():
