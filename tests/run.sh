@@ -50,12 +50,12 @@ if [ -n "$fetching" ]; then wait "$fetching"; fi
 say "unit, golden, conformance and model tests"
 labels=()
 if $quick; then labels=(-LE integration); fi
-GTEST_OUTPUT="xml:$PWD/$results/unit/" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j "$(nproc)" "${labels[@]}" || failed=1
+GTEST_OUTPUT="xml:$PWD/$results/unit/" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j $((2 * $(nproc))) "${labels[@]}" || failed=1
 
 if ! $quick; then
   say "end to end, on real servers"
   TAILWATER="$PWD/build/$preset/tailwater" /usr/bin/python3 -m pytest tests/crash tests/integration \
-    -n 2 --dist loadfile -q --durations=8 -rs -p no:cacheprovider --junitxml="$results/e2e/pytest.xml" "${filter[@]}" || failed=1
+    -n $(($(nproc) + 1)) --dist loadfile -q --durations=8 -rs -p no:cacheprovider --junitxml="$results/e2e/pytest.xml" "${filter[@]}" || failed=1
 fi
 
 say "result"

@@ -11,7 +11,7 @@ from tests.support.kills import Writer, crash_points, dies_within, fold
 from tests.support.kafka_pipeline import KafkaPipeline
 from tests.support.workload import COLUMNS, TABLES, create_tables, differences, source_rows
 
-KILLS = int(os.environ.get("TW_KAFKA_KILLS", "100"))
+KILLS = int(os.environ.get("TW_KAFKA_KILLS", "60"))  # a release is given 200
 # What differs by source is between its log and the topic's writer: few of these suffice.
 MYSQL_KILLS = int(os.environ.get("TW_MYSQL_KAFKA_KILLS", "14"))
 MYSQL_POINTS = ("before_append", "appended_not_durable", "part_published", "published_not_released", "released", "kafka_")
