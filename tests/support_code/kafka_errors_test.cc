@@ -103,7 +103,7 @@ TEST(KafkaErrors, BrokersThatHaveNotJoinedYetAreWaitedFor) {
 }
 
 TEST(KafkaErrors, WhatIsNotInTheTableIsAnsweredByANewClient) {
-  const Error error = MakeError(static_cast<rd_kafka_resp_err_t>(4711), "reading");
+  const Error error = MakeError(static_cast<rd_kafka_resp_err_t>(250), "reading");
   EXPECT_EQ(error.code, "kafka_client_failed");
   EXPECT_EQ(error.disposition, Disposition::kRetry);
 }

@@ -6,14 +6,17 @@ namespace tailwater::postgres {
 namespace {
 
 TEST(WatermarksTest, AMarkNamesItsChunkAndItsSide) {
-  const auto low = ParseMark(MarkText("f00d/12", "low"));
+  const std::string text = MarkText("f00d/12", "low");
+  const auto low = ParseMark(text);
   ASSERT_TRUE(low);
   EXPECT_EQ(low->chunk_id, "f00d/12");
   EXPECT_EQ(low->kind, Watermark::Kind::kLow);
   const auto high = ParseMark("f00d/12/high");
   ASSERT_TRUE(high);
   EXPECT_EQ(high->kind, Watermark::Kind::kHigh);
-  for (const char* text : {"", "low", "f00d/12/held", "f00d/12/"}) EXPECT_FALSE(ParseMark(text));
+  for (const char* wrong : {"", "low", "f00d/12/held", "f00d/12/"}) {
+    EXPECT_FALSE(ParseMark(wrong));
+  }
 }
 
 TEST(WatermarksTest, ReadsTableNamesAsTheyArePrinted) {
