@@ -259,6 +259,7 @@ TEST_F(PipelineTest, SinksComeAndGoWhileTheRestRuns) {
   const auto late = pipeline->FindSink("late");
   pipeline->ReplaceSink(config_.sinks.back());
   server_.CommitIds(3, 1);
+  log_end_ = {"0/2"};
   ASSERT_OK(CatchUpWith(*pipeline));
   EXPECT_EQ(bad_.events.size(), 5u) << "it went on where it was";
   EXPECT_EQ(late->runner->Status().state, SinkState::kStopped) << "who still holds it may look";
@@ -270,6 +271,7 @@ TEST_F(PipelineTest, SinksComeAndGoWhileTheRestRuns) {
   EXPECT_EQ(pipeline->GetStatus().sinks.size(), 1u);
   EXPECT_THAT(pipeline->OrphanSinks(), ::testing::ElementsAre("late"));
   server_.CommitIds(4, 1);
+  log_end_ = {"0/3"};
   ASSERT_OK(CatchUpWith(*pipeline));
   pipeline->Stop(seconds(10));
   EXPECT_EQ(good_.events.size(), 6u) << "the other one did not notice";
