@@ -72,13 +72,9 @@ class PipelineTest : public ::testing::Test {
     AddSinkType("bad", bad_);
     config_.name = "shop";
     config_.topic.path = folder_ / "topic";
-    config_.sources.push_back({"shop",
-                               registry_.FindSource("scripted"),
-                               std::make_shared<NoConfig>(),
-                               AllTables(),
-                               SnapshotOptions{.mode = SnapshotMode::kNever},
-                               GapPolicy::kHalt,
-                               Location()});
+    config_.sources.push_back(
+        {"shop", registry_.FindSource("scripted"), std::make_shared<NoConfig>(), AllTables(),
+         SnapshotOptions{.mode = SnapshotMode::kNever}, GapPolicy::kHalt, Location()});
     AddSink("copy", "good");
     options_.capture.backoff = {
         .initial = milliseconds(1), .max = milliseconds(10), .operator_probe = milliseconds(20)};
